@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ * See error.h. One buffer a thread; a sentence that does not fit is cut, never overrun. */
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SENTENCE_BYTES = 1024 };
+
+static _Thread_local char sentence[SENTENCE_BYTES];
+
+static void append(const char *text)
+{
+    size_t used = strlen(sentence);
+    snprintf(sentence + used, sizeof sentence - used, "%s", text);
+}
+
+int fail(int error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    return -error;
+}
+
+int fail_errno(int error, const char *format, ...)
+{
+    char text[128];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    append(": ");
+    append(strerror_r(error, text, sizeof text));
+    return -error;
+}
+
+int fail_context(int error, const char *format, ...)
+{
+    char rest[SENTENCE_BYTES];
+    va_list arguments;
+    snprintf(rest, sizeof rest, "%s", sentence);
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    append(": ");
+    append(rest);
+    return error;
+}
+
+const char *fail_sentence(void)
+{
+    return sentence;
+}

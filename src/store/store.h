@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A directory of segments, written by the one flusher.
+ *
+ * Frames go to the last segment, one at a time, each durable before the next is issued. The store
+ * decides where: it rolls to a new segment when one is full, begins one after an unclean end, recycles
+ * spare files that its background thread has prefilled, and re-homes a frame whose write failed.
+ *
+ * Knows segment, format, sys, base. Never the ring. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "format/format.h"
+#include "store/directory.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Where the log on disk ends, by recovery's rules (store/recovery.h), with all before it synced: what a
+ * new ring begins with. -EBADMSG if damaged, -EIO if it cannot be read. */
+int store_find_end(const struct directory *directory, uint64_t *end_lsn);
+
+struct store;
+
+/* Prepares to write from `durable_lsn` on, the ring's. Continues in the last segment if that ended
+ * cleanly just there, else begins a new one that cuts off what the old one holds beyond.
+ * -EBADMSG if the log is damaged or ends before durable_lsn; the caller holds LOCK_FLUSHER. */
+int store_open(const struct directory *directory, uint64_t durable_lsn, struct store **store);
+
+/* The largest payload of a frame that still fits the current segment. */
+uint64_t store_room(const struct store *store);
+
+/* Writes a frame whose payload, records from `first_lsn` on, stands behind `frame`, and syncs it: on
+ * return 0 it is durable. `frame` is aligned to FORMAT_BLOCK and its buffer goes on to
+ * frame_file_bytes(payload_bytes); the store sets the header and the padding. Rolls first if it does
+ * not fit.
+ * -ENOSPC, -EDQUOT: no room for a new segment; nothing has happened, call again later.
+ * -EIO and others: the write failed, and so did the one attempt in a fresh segment; this store must not
+ * be written to any more. */
+int store_write(struct store *store, struct frame_header *frame, uint64_t first_lsn,
+                uint64_t payload_bytes, uint32_t records);
+
+/* Nothing to write for now: seals what was written last, if it is not sealed yet. */
+int store_idle(struct store *store);
+
+/* What the probe chose: "O_DIRECT + RWF_DSYNC" or "write + fdatasync". */
+const char *store_sync_method(const struct store *store);
+
+/* Seals, unless a write has failed, and frees. NULL does nothing. */
+int store_close(struct store *store);
+
+#endif
