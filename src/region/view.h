@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A read-only look at a log's ring, for those who do not append: readers, status, stop.
+ *
+ * Maps the flusher's state, which nobody but the flusher can write, without attaching: a view keeps no
+ * flusher and no ring alive. A ring may be removed while it is viewed; region_view_gone() tells.
+ *
+ * Knows ring, store/directory.h, format, sys, base. */
+#ifndef REGION_VIEW_H
+#define REGION_VIEW_H
+
+#include "store/directory.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct region_view {
+    const struct flusher_state *state; /* NULL: not open */
+};
+
+/* -ENOENT where the log has no ring now. */
+int region_view_open(const struct directory *directory, struct region_view *view);
+void region_view_close(struct region_view *view);
+
+uint64_t region_view_durable(const struct region_view *view);
+
+/* The ring was removed: what was durable stands on disk, and a new ring may exist. */
+bool region_view_gone(const struct region_view *view);
+
+/* Waits until the durable LSN is above `lsn` or the view is gone: 0; -ETIMEDOUT. */
+int region_view_wait(const struct region_view *view, uint64_t lsn, int64_t deadline_ns);
+
+#endif
