@@ -124,6 +124,11 @@ typedef struct shmwal_options {
  * handles: 4096 a log), and those of the file system. */
 SHMWAL_API int shmwal_open(const char *path, const shmwal_options *options, shmwal **log);
 
+/* Makes a log at `path`, and missing parent directories, and syncs it; leaves neither a ring nor a flusher behind. Of
+ * `options` (NULL: the defaults) only the sizes count. A log that is there is left as it is.
+ * Errors: -EACCES, -EPROTO, -EBADMSG, -ENOTDIR, -ENOTEMPTY, -EINVAL (sizes), -ENOSPC, and those of the file system. */
+SHMWAL_API int shmwal_create(const char *path, const shmwal_options *options);
+
 /* Detaches and frees the handle. Never blocks for a disk: what is committed stays so, and becomes durable later. The
  * caller's open reservations become fillers. In a forked child it frees the child's copy only. NULL does nothing. */
 SHMWAL_API int shmwal_close(shmwal *log);
