@@ -15,7 +15,8 @@
 #include <stdlib.h>
 
 #define INVARIANT(condition)                                                                       \
-    (__builtin_expect(!!(condition), 1) ? (void)0 : invariant_broken(#condition, __FILE__, __LINE__))
+    (__builtin_expect(!!(condition), 1) ? (void)0                                                  \
+                                        : invariant_broken(#condition, __FILE__, __LINE__))
 
 __attribute__((noreturn, cold)) static inline void invariant_broken(const char *condition,
                                                                     const char *file, int line)

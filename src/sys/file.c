@@ -108,6 +108,6 @@ int sys_allocate(int fd, uint64_t bytes)
 
 int sys_punch(int fd, uint64_t offset, uint64_t bytes)
 {
-    return (int)RETRY(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-                                (off_t)bytes));
+    return (int)RETRY(
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes));
 }

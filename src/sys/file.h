@@ -30,7 +30,7 @@ ssize_t sys_pread_full(int fd, void *data, size_t length, uint64_t offset);
 int sys_pwrite_full(int fd, const void *data, size_t length, uint64_t offset, bool durable);
 int sys_fdatasync(int fd);
 int sys_fsync(int fd);
-int sys_allocate(int fd, uint64_t bytes);                        /* posix_fallocate from 0 */
-int sys_punch(int fd, uint64_t offset, uint64_t bytes);          /* frees blocks, keeps the size */
+int sys_allocate(int fd, uint64_t bytes);               /* posix_fallocate from 0 */
+int sys_punch(int fd, uint64_t offset, uint64_t bytes); /* frees blocks, keeps the size */
 
 #endif

@@ -13,9 +13,9 @@
 int sys_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
 {
     struct timespec deadline = {deadline_ns / NS_PER_S, deadline_ns % NS_PER_S};
-    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
-                          deadline_ns == DEADLINE_NEVER ? NULL : &deadline, NULL,
-                          FUTEX_BITSET_MATCH_ANY);
+    long result =
+        syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
+                deadline_ns == DEADLINE_NEVER ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
     return result < 0 ? -errno : 0;
 }
 

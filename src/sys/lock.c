@@ -8,8 +8,7 @@
 
 static int lock_call(int fd, int command, short type, uint64_t byte)
 {
-    struct flock lock = {
-        .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
     int result;
     do {
         result = fcntl(fd, command, &lock);
@@ -35,10 +34,8 @@ int sys_unlock(int fd, uint64_t byte)
 
 int sys_lock_held(int fd, uint64_t first, uint64_t count)
 {
-    struct flock lock = {.l_type = F_WRLCK,
-                         .l_whence = SEEK_SET,
-                         .l_start = (off_t)first,
-                         .l_len = (off_t)count};
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)first, .l_len = (off_t)count};
     if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
         return -errno;
     return lock.l_type != F_UNLCK;

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What stands in a log's two shared-memory objects.
+ *
+ *   NAME.ring    ring_control, headers, bytes      producers and the flusher read and write it
+ *   NAME.state   flusher_state                     only the flusher writes it; producers map it read-only
+ *
+ * NAME is /duralog-UUID-DEVICE-INODE in hex: a copy of a log's directory is another log.
+ *
+ * Every field names its writer. Both objects live as long as the ring and are never shared between
+ * versions: LAYOUT_VERSION is part of the magic. Knows ring, format. */
+#ifndef REGION_LAYOUT_H
+#define REGION_LAYOUT_H
+
+#include "format/format.h"
+#include "ring/ring.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define REGION_MAGIC UINT64_C(0x3130474e49524c44) /* "DLRING01": layout version 1 */
+
+#define CACHE_LINE 64
+
+enum {
+    ATTACHMENTS_MAX = 4096, /* handles that may be attached at once */
+    WAIT_SHARDS = 256,      /* futexes that waiters are spread over, by LSN */
+};
+
+/* One handle of one process. Writer: that process, once it owns the entry; see region/attachment.h. */
+struct attachment {
+    _Atomic uint64_t id; /* 0: free. Whether it lives is told by its lock, never by this table */
+    _Atomic uint64_t commit_interval_ns;
+    _Atomic int32_t pid; /* in its own PID namespace; for people only */
+    uint8_t unused[12];
+};
+static_assert(sizeof(struct attachment) == 32, "layout");
+
+/* What `awaited` says besides 0, the flusher is awake, and LSN | AWAITED_RECORD, it sleeps until the
+ * extent at LSN is finished. */
+enum {
+    AWAITED_RECORD = 1,
+    AWAITED_ANYTHING = 2, /* it gathers for a while: waiters and a filling ring may wake it */
+};
+
+struct ring_control {
+    uint64_t magic; /* writer of these five: the creator, before anybody else can attach */
+    uint64_t ring_bytes;
+    uint64_t first_lsn;
+    uint64_t headers_offset, bytes_offset;
+
+    struct ring_tail_word tail; /* writer: producers, by CAS */
+
+    _Alignas(CACHE_LINE) _Atomic uint64_t awaited; /* flusher sets, whoever wakes it clears */
+    _Atomic uint32_t doorbell;                     /* futex the flusher sleeps on; wakers add one */
+    _Atomic uint32_t stop_requested;               /* anybody sets, the flusher reads */
+
+    _Alignas(CACHE_LINE) _Atomic uint64_t
+        wanted_lsn;               /* waiters raise: the highest LSN waited for */
+    _Atomic uint32_t room_wanted; /* producers set, the flusher clears */
+
+    _Alignas(CACHE_LINE) _Atomic uint64_t next_attachment; /* producers count up; never repeats */
+    _Atomic uint32_t attachments_changed;                  /* producers count up */
+
+    _Alignas(CACHE_LINE) _Atomic uint8_t
+        shard_wanted[WAIT_SHARDS]; /* waiters set, flusher clears */
+    _Alignas(CACHE_LINE) struct attachment attachments[ATTACHMENTS_MAX];
+};
+
+enum flusher_status {
+    FLUSHER_NONE = 0, /* none has run since the ring was made */
+    FLUSHER_RUNNING = 1,
+    FLUSHER_STOPPING = 2, /* told to stop: takes nothing new, drains */
+    FLUSHER_STOPPED = 3,
+    FLUSHER_FROZEN = 4, /* the device failed */
+};
+
+struct wait_shard {
+    _Alignas(CACHE_LINE) _Atomic uint32_t sequence; /* futex; one more with each wake */
+};
+
+/* Writer of all: the flusher; before the first one runs, the creator. */
+struct flusher_state {
+    uint64_t magic;
+
+    _Alignas(CACHE_LINE) _Atomic uint64_t head_lsn; /* all below is consumed: its memory is free */
+    _Alignas(CACHE_LINE) _Atomic uint64_t durable_lsn;
+    _Alignas(CACHE_LINE) _Atomic uint32_t status;
+    _Atomic int32_t device_errno; /* why frozen, or what writing waits for; 0 */
+    _Atomic int32_t pid;          /* in the flusher's PID namespace */
+    _Atomic uint32_t gone;        /* the ring was removed: nothing will happen here any more */
+    _Atomic uint64_t fillers_dead, fillers_invalid;
+    _Atomic uint64_t open_lsn,
+        open_owner;                /* the oldest open reservation, while one is waited for */
+    _Atomic int64_t open_since_ns; /* CLOCK_MONOTONIC; 0: none */
+
+    _Alignas(CACHE_LINE) _Atomic uint32_t
+        room_sequence; /* futex for room; one more with each wake */
+    struct wait_shard shards[WAIT_SHARDS];
+};
+
+/* Waiters for neighbouring LSNs sleep on neighbouring shards, so a commit wakes those that it serves. */
+static inline uint32_t wait_shard_index(uint64_t lsn)
+{
+    return (uint32_t)(lsn / FORMAT_UNIT % WAIT_SHARDS);
+}
+
+static_assert((int)RING_UNIT == (int)FORMAT_UNIT, "the ring's unit is the LSN's");
+
+#endif

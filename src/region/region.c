@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ * See region.h. */
+#include "region/region.h"
+
+#include "base/error.h"
+#include "region/attachment.h"
+#include "region/shm.h"
+#include "store/store.h"
+#include "sys/file.h"
+#include "sys/futex.h"
+#include "sys/lock.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* A new ring begins where the log on disk ends. Those who wait for one watch the lock file's times. */
+static int create_ring(const struct directory *directory)
+{
+    uint64_t end_lsn;
+    int error = store_find_end(directory, &end_lsn);
+    if (error == 0)
+        error = shm_create(directory, end_lsn);
+    if (error == 0)
+        sys_touch(directory->lock_fd);
+    return error;
+}
+
+/* Opens both objects, made if need be. Call with LOCK_RING. */
+static int open_objects(const struct directory *directory, bool writing, int *ring_fd,
+                        int *state_fd)
+{
+    *ring_fd = shm_object_open(directory, SHM_RING, true);
+    *state_fd = *ring_fd < 0 ? *ring_fd : shm_object_open(directory, SHM_STATE, writing);
+    if (*ring_fd >= 0 && *state_fd >= 0)
+        return 0;
+    int error = *ring_fd < 0 ? *ring_fd : *state_fd;
+    if (*ring_fd >= 0)
+        sys_close(*ring_fd);
+    if (error != -ENOENT)
+        return error;
+    error = create_ring(directory);
+    if (error < 0)
+        return error;
+    *ring_fd = shm_object_open(directory, SHM_RING, true);
+    *state_fd = *ring_fd < 0 ? *ring_fd : shm_object_open(directory, SHM_STATE, writing);
+    if (*ring_fd >= 0 && *state_fd >= 0)
+        return 0;
+    if (*ring_fd >= 0)
+        sys_close(*ring_fd);
+    return fail(EIO, "the ring of %s was removed while it was made", directory->path);
+}
+
+static int map_region(const struct directory *directory, int ring_fd, int state_fd, bool writing,
+                      struct region *region)
+{
+    struct flusher_state *state;
+    int error = shm_map_ring(directory, ring_fd, &region->control, &region->mapped_bytes);
+    if (error < 0)
+        return error;
+    error = shm_map_state(directory, state_fd, writing, &state);
+    if (error < 0) {
+        munmap(region->control, region->mapped_bytes);
+        return error;
+    }
+    char *base = (char *)region->control;
+    region->state = state;
+    region->attachment = 0;
+    region->entry = 0;
+    region->ring.tail = &region->control->tail;
+    region->ring.headers = (AO_double_t *)(base + region->control->headers_offset);
+    region->ring.bytes = base + region->control->bytes_offset;
+    region->ring.size = region->control->ring_bytes;
+    region->ring.head = &state->head_lsn;
+    atomic_store(&region->ring.head_seen, atomic_load(&state->head_lsn));
+    return 0;
+}
+
+static void unmap_region(struct region *region)
+{
+    munmap((void *)region->state, sizeof *region->state);
+    munmap(region->control, region->mapped_bytes);
+    region->control = NULL;
+}
+
+static int lock_ring(const struct directory *directory)
+{
+    int error = sys_lock_wait(directory->lock_fd, LOCK_RING);
+    if (error < 0)
+        return fail_errno(-error, "%s/lock cannot be locked", directory->path);
+    return 0;
+}
+
+/* The lock is taken before the mapping exists and kept by it: the descriptor's last reference. */
+static int attach_locked(const struct directory *directory, uint64_t commit_interval_ns,
+                         struct region *region)
+{
+    int ring_fd, state_fd;
+    int error = open_objects(directory, false, &ring_fd, &state_fd);
+    if (error < 0)
+        return error;
+    error = map_region(directory, ring_fd, state_fd, false, region);
+    if (error == 0) {
+        error = attachment_create(region->control, ring_fd, commit_interval_ns, &region->attachment,
+                                  &region->entry);
+        if (error < 0)
+            unmap_region(region);
+    }
+    sys_close(state_fd);
+    sys_close(ring_fd);
+    return error;
+}
+
+int region_attach(const struct directory *directory, uint64_t commit_interval_ns,
+                  struct region *region)
+{
+    int error = lock_ring(directory);
+    if (error < 0)
+        return error;
+    error = attach_locked(directory, commit_interval_ns, region);
+    sys_unlock(directory->lock_fd, LOCK_RING);
+    return error;
+}
+
+/* The last one to leave a log that no flusher serves takes the ring along, if nothing is left in it. */
+static void remove_ring_if_last(const struct directory *directory)
+{
+    struct region_flusher as_flusher;
+    if (lock_ring(directory) < 0)
+        return;
+    if (sys_lock_held(directory->lock_fd, LOCK_FLUSHER, 1) == 0) {
+        int ring_fd = shm_object_open(directory, SHM_RING, true);
+        int state_fd = ring_fd < 0 ? -1 : shm_object_open(directory, SHM_STATE, true);
+        if (state_fd >= 0 &&
+            map_region(directory, ring_fd, state_fd, true, &as_flusher.region) == 0) {
+            as_flusher.state = (struct flusher_state *)as_flusher.region.state;
+            region_remove_if_idle(directory, as_flusher.state, &as_flusher.region, ring_fd);
+            unmap_region(&as_flusher.region);
+        }
+        if (state_fd >= 0)
+            sys_close(state_fd);
+        if (ring_fd >= 0)
+            sys_close(ring_fd);
+    }
+    sys_unlock(directory->lock_fd, LOCK_RING);
+}
+
+void region_detach(const struct directory *directory, struct region *region)
+{
+    uint32_t status = atomic_load(&region->state->status);
+    atomic_store(&region->control->attachments[region->entry].id, 0);
+    atomic_fetch_add(&region->control->attachments_changed, 1);
+    unmap_region(region); /* and with the last mapping goes the lock */
+    if (directory != NULL && status != FLUSHER_RUNNING)
+        remove_ring_if_last(directory);
+}
+
+int region_attach_flusher(const struct directory *directory, struct region_flusher *flusher)
+{
+    int state_fd;
+    int error = lock_ring(directory);
+    if (error < 0)
+        return error;
+    error = open_objects(directory, true, &flusher->ring_fd, &state_fd);
+    if (error == 0) {
+        error = map_region(directory, flusher->ring_fd, state_fd, true, &flusher->region);
+        sys_close(state_fd);
+        if (error < 0)
+            sys_close(flusher->ring_fd);
+        else
+            flusher->state = (struct flusher_state *)flusher->region.state;
+    }
+    sys_unlock(directory->lock_fd, LOCK_RING);
+    return error;
+}
+
+void region_detach_flusher(struct region_flusher *flusher)
+{
+    unmap_region(&flusher->region);
+    sys_close(flusher->ring_fd);
+}
+
+bool region_remove_if_idle(const struct directory *directory, struct flusher_state *state,
+                           const struct region *region, int ring_fd)
+{
+    if (attachment_any(ring_fd) != 0)
+        return false;
+    if (ring_end(&region->ring) != atomic_load(&state->durable_lsn))
+        return false;
+    shm_remove(directory);
+    atomic_store(&state->gone, 1);
+    for (uint32_t i = 0; i < WAIT_SHARDS; i++) {
+        atomic_fetch_add(&state->shards[i].sequence, 1);
+        sys_futex_wake(&state->shards[i].sequence);
+    }
+    return true;
+}
+
+void region_wake_flusher(struct ring_control *control)
+{
+    if (atomic_exchange(&control->awaited, 0) == 0)
+        return;
+    atomic_fetch_add(&control->doorbell, 1);
+    sys_futex_wake(&control->doorbell);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An attached ring: what a producer or the flusher works on.
+ *
+ * Attaching and removing happen under LOCK_RING of the log's lock file, so that a ring is never removed
+ * under somebody who has just found it. A producer keeps no descriptor open.
+ *
+ * Knows ring, layout, shm, attachment, store (where the log ends), sys, base. */
+#ifndef REGION_REGION_H
+#define REGION_REGION_H
+
+#include "region/layout.h"
+#include "ring/ring.h"
+#include "store/directory.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct region {
+    struct ring ring;
+    struct ring_control *control;
+    const struct flusher_state *state;
+    size_t mapped_bytes;
+    uint64_t attachment; /* this one's number; 0 for the flusher */
+    uint32_t entry;      /* its entry in the table */
+};
+
+/* Attaches a producer, making the ring if there is none. */
+int region_attach(const struct directory *directory, uint64_t commit_interval_ns,
+                  struct region *region);
+
+/* Lets go of it; its open reservations become fillers. Removes the ring if no flusher runs, nobody else
+ * is attached and all is durable. `directory` may be NULL: then the ring stays in any case. */
+void region_detach(const struct directory *directory, struct region *region);
+
+/* The flusher's side: the same mapping without a number, the state writable, and the ring's descriptor
+ * to ask about locks with. Makes the ring if there is none. */
+struct region_flusher {
+    struct region region;
+    struct flusher_state *state;
+    int ring_fd;
+};
+int region_attach_flusher(const struct directory *directory, struct region_flusher *flusher);
+void region_detach_flusher(struct region_flusher *flusher);
+
+/* Call with LOCK_RING: removes the ring if nobody is attached and all in it is durable, and tells those
+ * who view it. True if removed. */
+bool region_remove_if_idle(const struct directory *directory, struct flusher_state *state,
+                           const struct region *region, int ring_fd);
+
+/* Wakes the flusher if it sleeps, whatever it waits for. */
+void region_wake_flusher(struct ring_control *control);
+
+#endif

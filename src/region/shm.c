@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ * See shm.h.
+ *
+ *      control │ headers │ bytes        the object NAME.ring
+ *      control │ headers │ bytes │ bytes        as mapped: the second view makes an extent that passes
+ *                                               the end contiguous */
+#include "region/shm.h"
+
+#include "base/error.h"
+#include "sys/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { NAME_BYTES = 128, PAGE = 4096 };
+
+static void object_name(const struct directory *directory, enum shm_object object,
+                        char name[NAME_BYTES])
+{
+    const uint8_t *uuid = directory->meta.uuid;
+    int used = snprintf(name, NAME_BYTES, "/duralog-");
+    for (int i = 0; i < FORMAT_UUID_BYTES; i++)
+        used += snprintf(name + used, NAME_BYTES - (size_t)used, "%02x", uuid[i]);
+    snprintf(name + used, NAME_BYTES - (size_t)used, "-%llx-%llx.%s",
+             (unsigned long long)directory->device, (unsigned long long)directory->inode,
+             object == SHM_RING ? "ring" : "state");
+}
+
+static uint64_t headers_offset(void)
+{
+    return round_up(sizeof(struct ring_control), PAGE);
+}
+
+static uint64_t bytes_offset(uint64_t ring_bytes)
+{
+    return round_up(headers_offset() + ring_bytes / RING_UNIT * sizeof(AO_double_t), PAGE);
+}
+
+static uint64_t object_bytes(const struct directory *directory, enum shm_object object)
+{
+    if (object == SHM_STATE)
+        return round_up(sizeof(struct flusher_state), PAGE);
+    return bytes_offset(directory->meta.ring_bytes) + directory->meta.ring_bytes;
+}
+
+/* An object of another user's under our name is not our ring, whoever put it there. */
+static int check_object(const struct directory *directory, enum shm_object object, int fd,
+                        const char *name)
+{
+    struct stat status, owner;
+    int error = sys_fstat(fd, &status);
+    if (error == 0)
+        error = sys_fstat(directory->fd, &owner);
+    if (error < 0)
+        return fail_errno(-error, "/dev/shm%s: cannot be looked at", name);
+    if (status.st_uid != owner.st_uid)
+        return fail(EACCES,
+                    "/dev/shm%s belongs to user %u, the log %s to user %u; remove that file if it "
+                    "should not be there",
+                    name, status.st_uid, directory->path, owner.st_uid);
+    if (status.st_size == 0) /* its creator was interrupted */
+        return -ENOENT;
+    if ((uint64_t)status.st_size < object_bytes(directory, object))
+        return fail(EIO,
+                    "/dev/shm%s was truncated to %lld bytes; stop the log's processes and "
+                    "remove it",
+                    name, (long long)status.st_size);
+    return 0;
+}
+
+int shm_object_open(const struct directory *directory, enum shm_object object, bool writing)
+{
+    char name[NAME_BYTES];
+    object_name(directory, object, name);
+    int fd = shm_open(name, writing ? O_RDWR : O_RDONLY, 0);
+    if (fd < 0 && errno == ENOENT)
+        return -ENOENT; /* an answer, not a failure: no sentence */
+    if (fd < 0)
+        return fail_errno(errno, "/dev/shm%s, the ring of %s, cannot be opened", name,
+                          directory->path);
+    int error = check_object(directory, object, fd, name);
+    if (error < 0) {
+        sys_close(fd);
+        return error;
+    }
+    uint64_t magic = 0; /* written last, so an object without it was never finished */
+    if (sys_pread_full(fd, &magic, sizeof magic, 0) != sizeof magic || magic == 0) {
+        sys_close(fd);
+        return -ENOENT;
+    }
+    return fd;
+}
+
+static int create_object(const struct directory *directory, enum shm_object object)
+{
+    char name[NAME_BYTES];
+    object_name(directory, object, name);
+    uint64_t bytes = object_bytes(directory, object);
+    shm_unlink(name);
+    int fd = shm_open(name, O_CREAT | O_EXCL | O_RDWR, 0600);
+    if (fd < 0)
+        return fail_errno(errno, "/dev/shm%s, the ring of %s, cannot be created", name,
+                          directory->path);
+    int error = fchmod(fd, 0600) < 0 ? -errno : sys_allocate(fd, bytes);
+    if (error == 0)
+        return fd;
+    sys_close(fd);
+    shm_unlink(name);
+    if (error == -ENOSPC)
+        return fail(
+            ENOSPC,
+            "/dev/shm has no room for %llu more bytes, the ring of %s; make it larger (in a "
+            "container: --shm-size) or create the log with a smaller ring",
+            (unsigned long long)bytes, directory->path);
+    return fail_errno(-error, "/dev/shm%s: %llu bytes cannot be allocated", name,
+                      (unsigned long long)bytes);
+}
+
+static int initialize_objects(const struct directory *directory, int ring_fd, int state_fd,
+                              uint64_t first_lsn)
+{
+    struct ring_control *control =
+        mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, ring_fd, 0);
+    struct flusher_state *state =
+        mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED, state_fd, 0);
+    int error = 0;
+    if (control == MAP_FAILED || state == MAP_FAILED) {
+        error = fail_errno(errno, "the ring of %s cannot be mapped", directory->path);
+    } else {
+        atomic_store(&state->head_lsn, first_lsn);
+        atomic_store(&state->durable_lsn, first_lsn);
+        state->magic = REGION_MAGIC;
+        control->ring_bytes = directory->meta.ring_bytes;
+        control->first_lsn = first_lsn;
+        control->headers_offset = headers_offset();
+        control->bytes_offset = bytes_offset(directory->meta.ring_bytes);
+        atomic_store(&control->next_attachment, 1);
+        ring_initialize(&control->tail, first_lsn);
+        atomic_thread_fence(memory_order_seq_cst);
+        control->magic = REGION_MAGIC; /* last: an object without it is an interrupted attempt */
+    }
+    if (control != MAP_FAILED)
+        munmap(control, sizeof *control);
+    if (state != MAP_FAILED)
+        munmap(state, sizeof *state);
+    return error;
+}
+
+int shm_create(const struct directory *directory, uint64_t first_lsn)
+{
+    int ring_fd = create_object(directory, SHM_RING);
+    if (ring_fd < 0)
+        return ring_fd;
+    int error = create_object(directory, SHM_STATE);
+    if (error >= 0) {
+        int state_fd = error;
+        error = initialize_objects(directory, ring_fd, state_fd, first_lsn);
+        sys_close(state_fd);
+    }
+    sys_close(ring_fd);
+    if (error < 0)
+        shm_remove(directory);
+    return error;
+}
+
+void shm_remove(const struct directory *directory)
+{
+    char name[NAME_BYTES];
+    object_name(directory, SHM_RING, name);
+    shm_unlink(name);
+    object_name(directory, SHM_STATE, name);
+    shm_unlink(name);
+}
+
+static int map_views(int fd, char *base, uint64_t offset_of_bytes, uint64_t ring_bytes)
+{
+    int protection = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
+    uint64_t object = offset_of_bytes + ring_bytes;
+    if (mmap(base, object, protection, flags, fd, 0) == MAP_FAILED ||
+        mmap(base + object, ring_bytes, protection, flags, fd, (off_t)offset_of_bytes) ==
+            MAP_FAILED ||
+        madvise(base, object + ring_bytes, MADV_DONTFORK) < 0)
+        return -errno;
+    return 0;
+}
+
+int shm_map_ring(const struct directory *directory, int fd, struct ring_control **control,
+                 size_t *mapped_bytes)
+{
+    uint64_t ring_bytes = directory->meta.ring_bytes;
+    uint64_t total = object_bytes(directory, SHM_RING) + ring_bytes;
+    char *base = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int error =
+        base == MAP_FAILED ? -errno : map_views(fd, base, bytes_offset(ring_bytes), ring_bytes);
+    if (error < 0) {
+        if (base != MAP_FAILED)
+            munmap(base, total);
+        return fail_errno(-error, "the ring of %s, %llu bytes, cannot be mapped", directory->path,
+                          (unsigned long long)total);
+    }
+    struct ring_control *mapped = (struct ring_control *)base;
+    if (mapped->magic != REGION_MAGIC || mapped->ring_bytes != ring_bytes) {
+        munmap(base, total);
+        return fail(EPROTO,
+                    "the ring of %s was made by an incompatible version; stop the processes that "
+                    "use it, then open it again",
+                    directory->path);
+    }
+    *control = mapped;
+    *mapped_bytes = total;
+    return 0;
+}
+
+int shm_map_state(const struct directory *directory, int fd, bool writing,
+                  struct flusher_state **state)
+{
+    int protection = writing ? PROT_READ | PROT_WRITE : PROT_READ;
+    void *mapped = mmap(NULL, sizeof **state, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (mapped == MAP_FAILED || madvise(mapped, sizeof **state, MADV_DONTFORK) < 0)
+        return fail_errno(errno, "the state of %s cannot be mapped", directory->path);
+    if (((struct flusher_state *)mapped)->magic != REGION_MAGIC) {
+        munmap(mapped, sizeof **state);
+        return fail(EPROTO, "the ring of %s was made by an incompatible version", directory->path);
+    }
+    *state = mapped;
+    return 0;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ * See ring.h for the protocol.
+ *
+ * Memory orderings, by pairs; `full` is the CAS of libatomic_ops, a barrier both ways.
+ *
+ *   R1  finish (full)          →  read (acquire)          the payload is there before its commit is seen
+ *   R2  head (release, in the  →  room check (acquire)    the flusher has copied an extent before its
+ *       flusher)                                          memory is given to somebody else
+ *   R3  reserve (full)         →  tail read (acquire)     a tail's extent and the header that its maker
+ *                                                         completed before it are seen with its end
+ *   R4  head_seen (release)    →  head_seen (acquire)     hands R2 on between threads of one process
+ */
+#include "ring/ring.h"
+
+#include "base/assert.h"
+
+#include <errno.h>
+
+static bool word_swap(AO_double_t *word, struct ring_header old, struct ring_header new)
+{
+    return AO_compare_double_and_swap_double_full(word, (AO_t)old.position, (AO_t)old.extent,
+                                                  (AO_t) new.position, (AO_t) new.extent);
+}
+
+/* A consistent snapshot of two halves without a 16-byte load: the first half never repeats, so if it is
+ * the same before and after, the second belongs to it. */
+static struct ring_header word_read(const AO_double_t *word)
+{
+    const _Atomic uint64_t *first = (const _Atomic uint64_t *)&word->AO_val1;
+    const _Atomic uint64_t *second = (const _Atomic uint64_t *)&word->AO_val2;
+    for (;;) {
+        struct ring_header copy;
+        copy.position = atomic_load_explicit(first, memory_order_acquire); /* R1, R3 */
+        /* Acquire, so that the second look at the first half comes after it. */
+        copy.extent = atomic_load_explicit(second, memory_order_acquire);
+        if (atomic_load_explicit(first, memory_order_relaxed) == copy.position)
+            return copy;
+    }
+}
+
+static AO_double_t *header_at(const struct ring *ring, uint64_t lsn)
+{
+    return &ring->headers[(lsn & (ring->size - 1)) / RING_UNIT];
+}
+
+/* Left by an earlier lap, or never used. */
+static bool header_stale(struct ring_header header, uint64_t lsn)
+{
+    return ring_header_lsn(header) < lsn || ring_header_state(header) == RING_FREE;
+}
+
+/* The snapshot of the tail: `position` is the end LSN, `extent` that of the last reservation. */
+static struct ring_header tail_read(const struct ring *ring)
+{
+    return word_read(&ring->tail->word);
+}
+
+/* Completes the header of the reservation that the tail names, if its owner has not come to it. A CAS
+ * from the stale value, so doing it twice or too late does nothing. */
+static void tail_help(const struct ring *ring, struct ring_header tail)
+{
+    uint64_t span = ring_extent_span(tail.extent);
+    if (span == 0) /* nothing was ever reserved */
+        return;
+    uint64_t lsn = tail.position - span;
+    struct ring_header header = ring_read(ring, lsn);
+    if (header_stale(header, lsn)) {
+        struct ring_header reserved = {lsn | RING_RESERVED, tail.extent};
+        word_swap(header_at(ring, lsn), header, reserved);
+    }
+}
+
+/* Whether `span` bytes behind `end` lie within the ring. Signed: the head may have passed an `end` that
+ * was read before it. */
+static bool has_room(struct ring *ring, uint64_t end, uint64_t span)
+{
+    uint64_t head = atomic_load_explicit(&ring->head_seen, memory_order_acquire); /* R4 */
+    if ((int64_t)(end + span - head) <= (int64_t)ring->size)
+        return true;
+    head = atomic_load_explicit(ring->head, memory_order_acquire);       /* R2 */
+    atomic_store_explicit(&ring->head_seen, head, memory_order_release); /* R4 */
+    return (int64_t)(end + span - head) <= (int64_t)ring->size;
+}
+
+void ring_initialize(struct ring_tail_word *tail, uint64_t first_lsn)
+{
+    INVARIANT(first_lsn % RING_UNIT == 0);
+    tail->word.AO_val1 = first_lsn;
+    tail->word.AO_val2 = 0;
+}
+
+uint64_t ring_end(const struct ring *ring)
+{
+    return tail_read(ring).position;
+}
+
+int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn)
+{
+    for (;;) {
+        struct ring_header tail = tail_read(ring);
+        if (!has_room(ring, tail.position, span))
+            return -EAGAIN;
+        tail_help(ring, tail);
+        struct ring_header next = {tail.position + span, ring_extent(owner, span)};
+        if (word_swap(&ring->tail->word, tail, next)) { /* R3 */
+            *lsn = tail.position;
+            return 0;
+        }
+    }
+}
+
+/* Twice at most: the header changes under us only when somebody helps, once. */
+bool ring_finish(const struct ring *ring, uint64_t owner, uint64_t lsn, uint64_t span,
+                 enum ring_state state)
+{
+    uint64_t extent = ring_extent(owner, span);
+    struct ring_header finished = {lsn | state, extent};
+    for (;;) {
+        struct ring_header header = ring_read(ring, lsn);
+        bool reserved = header.position == (lsn | RING_RESERVED) && header.extent == extent;
+        if (!reserved && !header_stale(header, lsn))
+            return false;
+        if (word_swap(header_at(ring, lsn), header, finished)) /* R1 */
+            return true;
+    }
+}
+
+struct ring_header ring_read(const struct ring *ring, uint64_t lsn)
+{
+    return word_read(header_at(ring, lsn));
+}
+
+bool ring_find_open(const struct ring *ring, uint64_t lsn, struct ring_header *open)
+{
+    struct ring_header tail = tail_read(ring);
+    if (tail.position - ring_extent_span(tail.extent) == lsn)
+        tail_help(ring, tail);
+    *open = ring_read(ring, lsn);
+    return open->position == (lsn | RING_RESERVED);
+}
+
+bool ring_abort(const struct ring *ring, struct ring_header open)
+{
+    uint64_t lsn = ring_header_lsn(open);
+    struct ring_header discarded = {lsn | RING_DISCARDED, open.extent};
+    return word_swap(header_at(ring, lsn), open, discarded);
+}
+
+uint64_t ring_finished_until(const struct ring *ring, uint64_t lsn)
+{
+    uint64_t end = ring_end(ring);
+    while (lsn < end) {
+        struct ring_header header = ring_read(ring, lsn);
+        uint64_t span = ring_extent_span(header.extent);
+        bool own = ring_header_lsn(header) == lsn && span != 0;
+        if (own && ring_header_state(header) >= RING_COMMITTED) {
+            lsn += span;
+            continue;
+        }
+        uint64_t head = atomic_load_explicit(ring->head, memory_order_acquire); /* R2 */
+        if (head <= lsn)
+            break;
+        lsn = head;
+    }
+    return lsn;
+}
