@@ -38,7 +38,7 @@ int attachment_create(struct ring_control *control, int ring_fd, uint64_t commit
                       uint64_t *id, uint32_t *entry)
 {
     uint64_t number = atomic_fetch_add(&control->next_attachment, 1);
-    uint32_t place;
+    uint32_t place = 0;
     int error = find_entry(control, ring_fd, number, &place);
     if (error < 0)
         return error;

@@ -41,6 +41,7 @@ static_assert(sizeof(struct attachment) == 32, "layout");
 enum {
     AWAITED_RECORD = 1,
     AWAITED_ANYTHING = 2, /* it gathers for a while: waiters and a filling ring may wake it */
+    AWAITED_STOP = 3,     /* it can do nothing for a while: only a stop may wake it */
 };
 
 struct ring_control {
@@ -88,6 +89,7 @@ struct flusher_state {
     _Alignas(CACHE_LINE) _Atomic uint32_t status;
     _Atomic int32_t device_errno; /* why frozen, or what writing waits for; 0 */
     _Atomic int32_t pid;          /* in the flusher's PID namespace */
+    _Atomic uint32_t incarnation; /* how many flushers this ring has had */
     _Atomic uint32_t gone;        /* the ring was removed: nothing will happen here any more */
     _Atomic uint64_t fillers_dead, fillers_invalid;
     _Atomic uint64_t open_lsn,

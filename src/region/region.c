@@ -51,14 +51,18 @@ static int open_objects(const struct directory *directory, bool writing, int *ri
     return fail(EIO, "the ring of %s was removed while it was made", directory->path);
 }
 
-static int map_region(const struct directory *directory, int ring_fd, int state_fd, bool writing,
-                      struct region *region)
+/* What a mapping may write: a producer the ring alone, the flusher the state too, a viewer nothing. */
+enum access { ACCESS_VIEW, ACCESS_PRODUCER, ACCESS_FLUSHER };
+
+static int map_region(const struct directory *directory, int ring_fd, int state_fd,
+                      enum access access, struct region *region)
 {
     struct flusher_state *state;
-    int error = shm_map_ring(directory, ring_fd, &region->control, &region->mapped_bytes);
+    int error = shm_map_ring(directory, ring_fd, access != ACCESS_VIEW, &region->control,
+                             &region->mapped_bytes);
     if (error < 0)
         return error;
-    error = shm_map_state(directory, state_fd, writing, &state);
+    error = shm_map_state(directory, state_fd, access == ACCESS_FLUSHER, &state);
     if (error < 0) {
         munmap(region->control, region->mapped_bytes);
         return error;
@@ -99,7 +103,7 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
     int error = open_objects(directory, false, &ring_fd, &state_fd);
     if (error < 0)
         return error;
-    error = map_region(directory, ring_fd, state_fd, false, region);
+    error = map_region(directory, ring_fd, state_fd, ACCESS_PRODUCER, region);
     if (error == 0) {
         error = attachment_create(region->control, ring_fd, commit_interval_ns, &region->attachment,
                                   &region->entry);
@@ -132,7 +136,7 @@ static void remove_ring_if_last(const struct directory *directory)
         int ring_fd = shm_object_open(directory, SHM_RING, true);
         int state_fd = ring_fd < 0 ? -1 : shm_object_open(directory, SHM_STATE, true);
         if (state_fd >= 0 &&
-            map_region(directory, ring_fd, state_fd, true, &as_flusher.region) == 0) {
+            map_region(directory, ring_fd, state_fd, ACCESS_FLUSHER, &as_flusher.region) == 0) {
             as_flusher.state = (struct flusher_state *)as_flusher.region.state;
             region_remove_if_idle(directory, as_flusher.state, &as_flusher.region, ring_fd);
             unmap_region(&as_flusher.region);
@@ -155,6 +159,26 @@ void region_detach(const struct directory *directory, struct region *region)
         remove_ring_if_last(directory);
 }
 
+int region_look(const struct directory *directory, struct region *region, int *ring_fd)
+{
+    *ring_fd = shm_object_open(directory, SHM_RING, false);
+    int state_fd = *ring_fd < 0 ? *ring_fd : shm_object_open(directory, SHM_STATE, false);
+    int error = state_fd;
+    if (state_fd >= 0) {
+        error = map_region(directory, *ring_fd, state_fd, ACCESS_VIEW, region);
+        sys_close(state_fd);
+    }
+    if (error < 0 && *ring_fd >= 0)
+        sys_close(*ring_fd);
+    return error;
+}
+
+void region_look_away(struct region *region, int ring_fd)
+{
+    unmap_region(region);
+    sys_close(ring_fd);
+}
+
 int region_attach_flusher(const struct directory *directory, struct region_flusher *flusher)
 {
     int state_fd;
@@ -163,7 +187,7 @@ int region_attach_flusher(const struct directory *directory, struct region_flush
         return error;
     error = open_objects(directory, true, &flusher->ring_fd, &state_fd);
     if (error == 0) {
-        error = map_region(directory, flusher->ring_fd, state_fd, true, &flusher->region);
+        error = map_region(directory, flusher->ring_fd, state_fd, ACCESS_FLUSHER, &flusher->region);
         sys_close(state_fd);
         if (error < 0)
             sys_close(flusher->ring_fd);

@@ -33,6 +33,11 @@ int region_attach(const struct directory *directory, uint64_t commit_interval_ns
  * is attached and all is durable. `directory` may be NULL: then the ring stays in any case. */
 void region_detach(const struct directory *directory, struct region *region);
 
+/* Maps an existing ring read-only, without attaching: -ENOENT if there is none. `*ring_fd` is to ask
+ * about locks with. */
+int region_look(const struct directory *directory, struct region *region, int *ring_fd);
+void region_look_away(struct region *region, int ring_fd);
+
 /* The flusher's side: the same mapping without a number, the state writable, and the ring's descriptor
  * to ask about locks with. Makes the ring if there is none. */
 struct region_flusher {

@@ -176,9 +176,11 @@ void shm_remove(const struct directory *directory)
     shm_unlink(name);
 }
 
-static int map_views(int fd, char *base, uint64_t offset_of_bytes, uint64_t ring_bytes)
+static int map_views(int fd, bool writing, char *base, uint64_t offset_of_bytes,
+                     uint64_t ring_bytes)
 {
-    int protection = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
+    int protection = writing ? PROT_READ | PROT_WRITE : PROT_READ;
+    int flags = MAP_SHARED | MAP_FIXED | (writing ? MAP_POPULATE : 0);
     uint64_t object = offset_of_bytes + ring_bytes;
     if (mmap(base, object, protection, flags, fd, 0) == MAP_FAILED ||
         mmap(base + object, ring_bytes, protection, flags, fd, (off_t)offset_of_bytes) ==
@@ -188,14 +190,15 @@ static int map_views(int fd, char *base, uint64_t offset_of_bytes, uint64_t ring
     return 0;
 }
 
-int shm_map_ring(const struct directory *directory, int fd, struct ring_control **control,
-                 size_t *mapped_bytes)
+int shm_map_ring(const struct directory *directory, int fd, bool writing,
+                 struct ring_control **control, size_t *mapped_bytes)
 {
     uint64_t ring_bytes = directory->meta.ring_bytes;
     uint64_t total = object_bytes(directory, SHM_RING) + ring_bytes;
     char *base = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    int error =
-        base == MAP_FAILED ? -errno : map_views(fd, base, bytes_offset(ring_bytes), ring_bytes);
+    int error = base == MAP_FAILED
+                    ? -errno
+                    : map_views(fd, writing, base, bytes_offset(ring_bytes), ring_bytes);
     if (error < 0) {
         if (base != MAP_FAILED)
             munmap(base, total);

@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-/* A viewer cannot tell the flusher that it waits (it writes nothing), so it may miss a wake-up that was
- * meant for waiters; it looks again this often. */
-enum { LOOK_AGAIN_MS = 20 };
+/* How often a waiter looks again although nobody woke it: the ring may have been removed by hand, and a
+ * viewer without permission to write cannot tell the flusher that it waits. */
+enum { LOOK_AGAIN_MS = 1000, LOOK_AGAIN_UNSEEN_MS = 20 };
 
 int region_view_open(const struct directory *directory, struct region_view *view)
 {
@@ -24,16 +24,28 @@ int region_view_open(const struct directory *directory, struct region_view *view
         return fd;
     int error = shm_map_state(directory, fd, false, &state);
     sys_close(fd);
-    if (error == 0)
-        view->state = state;
-    return error;
+    if (error < 0)
+        return error;
+    view->state = state;
+    view->control = NULL;
+    fd = shm_object_open(directory, SHM_RING, true);
+    if (fd >= 0) {
+        void *control =
+            mmap(NULL, sizeof *view->control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        view->control = control == MAP_FAILED ? NULL : control;
+        sys_close(fd);
+    }
+    return 0;
 }
 
 void region_view_close(struct region_view *view)
 {
     if (view->state != NULL)
         munmap((void *)view->state, sizeof *view->state);
+    if (view->control != NULL)
+        munmap(view->control, sizeof *view->control);
     view->state = NULL;
+    view->control = NULL;
 }
 
 uint64_t region_view_durable(const struct region_view *view)
@@ -48,15 +60,19 @@ bool region_view_gone(const struct region_view *view)
 
 int region_view_wait(const struct region_view *view, uint64_t lsn, int64_t deadline_ns)
 {
-    const _Atomic uint32_t *sequence = &view->state->shards[wait_shard_index(lsn)].sequence;
+    uint32_t shard = wait_shard_index(lsn + FORMAT_UNIT);
+    const _Atomic uint32_t *sequence = &view->state->shards[shard].sequence;
+    int64_t look_again = (view->control != NULL ? LOOK_AGAIN_MS : LOOK_AGAIN_UNSEEN_MS) * NS_PER_MS;
     for (;;) {
         uint32_t seen = atomic_load(sequence);
+        if (view->control != NULL)
+            atomic_store(&view->control->shard_wanted[shard], 1); /* W1, see producer/wait.c */
         if (region_view_durable(view) > lsn || region_view_gone(view))
             return 0;
         int64_t now = clock_monotonic_ns();
         if (now >= deadline_ns)
             return -ETIMEDOUT;
-        int64_t slice = now + LOOK_AGAIN_MS * NS_PER_MS;
+        int64_t slice = now + look_again;
         sys_futex_wait(sequence, seen, slice < deadline_ns ? slice : deadline_ns);
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A read-only look at a log's ring, for those who do not append: readers, status, stop.
+ * A look at a log's ring, for those who do not append: readers, status, stop.
  *
  * Maps the flusher's state, which nobody but the flusher can write, without attaching: a view keeps no
  * flusher and no ring alive. A ring may be removed while it is viewed; region_view_gone() tells.
@@ -16,6 +16,7 @@
 
 struct region_view {
     const struct flusher_state *state; /* NULL: not open */
+    struct ring_control *control;      /* NULL: no permission to write it */
 };
 
 /* -ENOENT where the log has no ring now. */

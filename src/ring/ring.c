@@ -130,20 +130,24 @@ struct ring_header ring_read(const struct ring *ring, uint64_t lsn)
     return word_read(header_at(ring, lsn));
 }
 
+bool ring_finished_at(const struct ring *ring, uint64_t lsn)
+{
+    uint64_t position = atomic_load((const _Atomic uint64_t *)&header_at(ring, lsn)->AO_val1);
+    return position == (lsn | RING_COMMITTED) || position == (lsn | RING_DISCARDED);
+}
+
 bool ring_find_open(const struct ring *ring, uint64_t lsn, struct ring_header *open)
 {
     struct ring_header tail = tail_read(ring);
-    if (tail.position - ring_extent_span(tail.extent) == lsn)
-        tail_help(ring, tail);
-    *open = ring_read(ring, lsn);
-    return open->position == (lsn | RING_RESERVED);
-}
-
-bool ring_abort(const struct ring *ring, struct ring_header open)
-{
-    uint64_t lsn = ring_header_lsn(open);
-    struct ring_header discarded = {lsn | RING_DISCARDED, open.extent};
-    return word_swap(header_at(ring, lsn), open, discarded);
+    struct ring_header header = ring_read(ring, lsn);
+    if (header_stale(header, lsn) && tail.position - ring_extent_span(tail.extent) == lsn) {
+        header.position = lsn | RING_RESERVED;
+        header.extent = tail.extent;
+    }
+    if (header.position != (lsn | RING_RESERVED) || ring_extent_span(header.extent) == 0)
+        return false;
+    *open = header;
+    return true;
 }
 
 uint64_t ring_finished_until(const struct ring *ring, uint64_t lsn)

@@ -17,9 +17,10 @@
  * store meant for an earlier lap cannot match.
  *
  *     stale ──help──► reserved ──commit──► committed       (owner)
- *       │                 ├─────discard──► discarded       (owner)
- *       │                 └─────abort────► discarded       (flusher, the owner being proven dead)
+ *       │                 └─────discard──► discarded       (owner)
  *       └──────commit / discard──────────► …               (owner, nobody having helped)
+ *
+ * For an owner that is proven dead, and for no other, the flusher discards in its place.
  *
  * The tail is one 16-byte word {end LSN, extent of the last reservation}. To reserve is to move it by
  * CAS; whoever does so first completes the header that the old tail names ("helping").
@@ -119,8 +120,8 @@ uint64_t ring_end(const struct ring *ring);
  * extent begins, or -EAGAIN if there is no room. Lock-free. */
 int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn);
 
-/* Ends the caller's own reservation in `state`, RING_COMMITTED or RING_DISCARDED. False if there is no
- * such reservation (any more). */
+/* Ends the reservation of `owner`, the caller or somebody proven dead, in `state`: RING_COMMITTED or
+ * RING_DISCARDED. False if there is no such reservation (any more). */
 bool ring_finish(const struct ring *ring, uint64_t owner, uint64_t lsn, uint64_t span,
                  enum ring_state state);
 
@@ -128,13 +129,13 @@ bool ring_finish(const struct ring *ring, uint64_t owner, uint64_t lsn, uint64_t
  * state is not RING_FREE. */
 struct ring_header ring_read(const struct ring *ring, uint64_t lsn);
 
-/* The flusher's: what is reserved at `lsn` and open, by the header or by the tail, completing the header
- * if only the tail named it. False if nothing is (yet): no extent begins there, or it is finished. */
-bool ring_find_open(const struct ring *ring, uint64_t lsn, struct ring_header *open);
+/* Whether the extent that begins at `lsn` is finished, read in the one total order of seq_cst operations:
+ * for the look that precedes a sleep. */
+bool ring_finished_at(const struct ring *ring, uint64_t lsn);
 
-/* The flusher's: turns an open extent whose owner is proven dead into a discarded one. False if its
- * owner finished it before it died. */
-bool ring_abort(const struct ring *ring, struct ring_header open);
+/* What is reserved at `lsn` and not finished, as the header has it, or the tail if nobody has completed
+ * the header yet. False if no extent begins there (yet), or it is finished. Changes nothing. */
+bool ring_find_open(const struct ring *ring, uint64_t lsn, struct ring_header *open);
 
 /* From `lsn`, an extent's beginning, the end of the last extent that is finished without a hole. If the
  * flusher has consumed past `lsn` meanwhile, begins again at the head. */

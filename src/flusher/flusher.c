@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The life of one flusher: take over, serve, end. See flusher.h. */
+#include "flusher/flusher.h"
+
+#include "base/error.h"
+#include "region/attachment.h"
+#include "sys/clock.h"
+#include "sys/futex.h"
+#include "sys/lock.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* How long it lingers when nobody is attached, and how often it looks; when an idle log is sealed; how
+ * long a stop waits for a reservation in flight; how often a full disk is tried again. */
+#define LINGER_NS     (3 * NS_PER_S)
+#define LOOK_NS       (1 * NS_PER_S)
+#define SEAL_AFTER_NS (2 * NS_PER_S)
+#define STOP_GRACE_NS (200 * NS_PER_MS)
+#define FULL_RETRY_NS (100 * NS_PER_MS)
+
+/* An open reservation is looked at again after 1 ms, then 2, up to 64: its commit rings the doorbell,
+ * but a death makes no sound that a futex could hear. */
+enum { OPEN_LOOK_DOUBLINGS_MAX = 6 };
+
+/* ---- Taking over ---- */
+
+static int allocate_frame(struct flusher *flusher)
+{
+    uint64_t longest = record_length_max(flusher->directory.meta.ring_bytes,
+                                         flusher->directory.meta.segment_bytes);
+    flusher->frame_capacity = record_span(longest);
+    if (flusher->frame_capacity < 4 * 1024 * 1024)
+        flusher->frame_capacity = 4 * 1024 * 1024;
+    void *memory = mmap(NULL, frame_file_bytes(flusher->frame_capacity), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return fail_errno(errno, "no memory for a frame of %llu bytes",
+                          (unsigned long long)flusher->frame_capacity);
+    flusher->frame = memory;
+    return 0;
+}
+
+/* What a predecessor left in the shared state, brought to what holds for a new flusher. */
+static void take_over(struct flusher *flusher)
+{
+    struct ring_control *control = flusher->region.region.control;
+    struct flusher_state *state = flusher->region.state;
+    atomic_store(&control->stop_requested, 0);
+    atomic_store(&control->awaited, 0);
+    atomic_store(&state->head_lsn, flusher->durable); /* it may have died just before */
+    atomic_store(&state->open_since_ns, 0);
+    atomic_store(&state->pid, (int32_t)getpid());
+    atomic_fetch_add(&state->incarnation, 1);
+    flusher->last_commit_ns = clock_monotonic_ns();
+    flusher->attachments_seen = atomic_load(&control->attachments_changed) - 1;
+    publish_status(flusher, FLUSHER_RUNNING, 0);
+}
+
+static int open_region_and_store(struct flusher *flusher)
+{
+    int error = region_attach_flusher(&flusher->directory, &flusher->region);
+    if (error < 0)
+        return error;
+    flusher->durable = atomic_load(&flusher->region.state->durable_lsn);
+    flusher->gathered = flusher->durable;
+    error = allocate_frame(flusher);
+    if (error == 0)
+        error = store_open(&flusher->directory, flusher->durable, &flusher->store);
+    if (error < 0)
+        region_detach_flusher(&flusher->region);
+    return error;
+}
+
+int flusher_open(struct flusher *flusher, const char *path, bool embedded)
+{
+    memset(flusher, 0, sizeof *flusher);
+    flusher->embedded = embedded;
+    int error = directory_open(path, true, &flusher->directory);
+    if (error < 0)
+        return error;
+    error = sys_lock_try(flusher->directory.lock_fd, LOCK_FLUSHER);
+    if (error == -EAGAIN)
+        error = fail(EBUSY, "another flusher serves %s", flusher->directory.path);
+    else if (error < 0)
+        error = fail_errno(-error, "%s/lock cannot be locked", flusher->directory.path);
+    else
+        error = open_region_and_store(flusher);
+    if (error < 0) {
+        directory_close(&flusher->directory);
+        return error;
+    }
+    take_over(flusher);
+    return 0;
+}
+
+/* ---- Sleeping ---- */
+
+static bool stop_requested(const struct flusher *flusher)
+{
+    return atomic_load(&flusher->region.region.control->stop_requested) != 0;
+}
+
+static bool waiter_wants_more(const struct flusher *flusher)
+{
+    return atomic_load(&flusher->region.region.control->wanted_lsn) > flusher->durable;
+}
+
+/* More than half of the ring is in use: whoever asked for an interval did not ask for back-pressure. */
+static bool ring_filling(const struct flusher *flusher)
+{
+    const struct ring *ring = &flusher->region.region.ring;
+    return ring_end(ring) - flusher->durable > ring->size / 2;
+}
+
+/* Sleeps until somebody rings for what `awaited` says, or the time is over. */
+static void doze(struct flusher *flusher, uint64_t awaited, int64_t timeout_ns)
+{
+    struct ring_control *control = flusher->region.region.control;
+    uint32_t bell = atomic_load(&control->doorbell);
+    atomic_store(&control->awaited, awaited); /* D1, see producer/room.c */
+    bool busy = stop_requested(flusher) && flusher->stopping_since_ns == 0;
+    if (awaited == AWAITED_STOP)
+        busy = busy || stop_requested(flusher);
+    else if (awaited == AWAITED_ANYTHING)
+        busy = busy || waiter_wants_more(flusher) || ring_filling(flusher);
+    else
+        busy = busy || ring_finished_at(&flusher->region.region.ring, flusher->gathered); /* D1 */
+    if (!busy)
+        sys_futex_wait(&control->doorbell, bell, deadline_from_timeout(timeout_ns));
+    atomic_store(&control->awaited, 0);
+}
+
+/* ---- Committing ---- */
+
+static int64_t commit_interval_ns(struct flusher *flusher)
+{
+    struct ring_control *control = flusher->region.region.control;
+    uint32_t changed = atomic_load(&control->attachments_changed);
+    if (changed != flusher->attachments_seen) {
+        flusher->attachments_seen = changed;
+        flusher->commit_interval_ns =
+            attachment_commit_interval_ns(control, flusher->region.ring_fd);
+    }
+    return (int64_t)flusher->commit_interval_ns;
+}
+
+/* Whether the handles' commit interval lets it gather longer; if so, it has slept for a while. */
+static bool gathered_longer(struct flusher *flusher)
+{
+    int64_t interval = commit_interval_ns(flusher);
+    if (interval == 0 || stop_requested(flusher) || waiter_wants_more(flusher) ||
+        ring_filling(flusher) || flusher->gathered - flusher->durable > flusher->frame_capacity / 2)
+        return false;
+    int64_t left = flusher->last_commit_ns + interval - clock_monotonic_ns();
+    if (left <= 0)
+        return false;
+    doze(flusher, AWAITED_ANYTHING, left);
+    return true;
+}
+
+static int note_full(struct flusher *flusher, int error)
+{
+    struct flusher_state *state = flusher->region.state;
+    if (atomic_exchange(&state->device_errno, -error) == 0)
+        journal("no room on the device (%s): appends wait when the ring is full; goes on by itself",
+                fail_sentence());
+    if (stop_requested(flusher))
+        return error;
+    doze(flusher, AWAITED_STOP, FULL_RETRY_NS);
+    return 0;
+}
+
+static int commit(struct flusher *flusher)
+{
+    uint64_t payload = flusher->gathered - flusher->durable;
+    int error =
+        store_write(flusher->store, flusher->frame, flusher->durable, payload, flusher->records);
+    if (error == -ENOSPC || error == -EDQUOT)
+        return note_full(flusher, error);
+    if (error < 0)
+        return error;
+    if (atomic_exchange(&flusher->region.state->device_errno, 0) != 0)
+        journal("there is room again");
+    publish_durable(flusher, flusher->gathered);
+    flusher->records = 0;
+    flusher->sealed = false;
+    flusher->last_commit_ns = clock_monotonic_ns();
+    return 0;
+}
+
+/* ---- Idle ---- */
+
+/* Writes the seal when it is due; the time until then, or -1 if it stands. */
+static int64_t seal_when_due(struct flusher *flusher)
+{
+    if (flusher->sealed)
+        return -1;
+    int64_t left = flusher->last_commit_ns + SEAL_AFTER_NS - clock_monotonic_ns();
+    if (left > 0)
+        return left;
+    int error = store_idle(flusher->store);
+    if (error == -ENOSPC || error == -EDQUOT)
+        return FULL_RETRY_NS;
+    if (error <
+        0) /* nothing that was acknowledged hangs on it; the next frame meets the same device */
+        journal("the seal at LSN %llu could not be written: %s",
+                (unsigned long long)flusher->durable, fail_sentence());
+    flusher->sealed = true;
+    return -1;
+}
+
+static int64_t idle_timeout_ns(struct flusher *flusher)
+{
+    int64_t timeout = seal_when_due(flusher);
+    if (flusher->open_looks > 0) {
+        uint32_t doublings = flusher->open_looks < OPEN_LOOK_DOUBLINGS_MAX
+                                 ? flusher->open_looks - 1
+                                 : OPEN_LOOK_DOUBLINGS_MAX;
+        return NS_PER_MS << doublings;
+    }
+    if (flusher->embedded && (timeout < 0 || timeout > LOOK_NS))
+        timeout = LOOK_NS;
+    return timeout;
+}
+
+/* Whether nobody has been attached for long enough. */
+static bool lingered(struct flusher *flusher)
+{
+    int64_t now = clock_monotonic_ns();
+    if (!flusher->embedded || now - flusher->last_commit_ns < LOOK_NS)
+        return false;
+    if (attachment_any(flusher->region.ring_fd) != 0) {
+        flusher->idle_since_ns = 0;
+        return false;
+    }
+    if (flusher->idle_since_ns == 0)
+        flusher->idle_since_ns = now;
+    return now - flusher->idle_since_ns >= LINGER_NS;
+}
+
+/* ---- Ending ---- */
+
+/* Both locks are let go together, this one's first: who attaches next finds neither ring nor flusher. */
+static void release_locks(struct flusher *flusher)
+{
+    sys_unlock(flusher->directory.lock_fd, LOCK_FLUSHER);
+    sys_unlock(flusher->directory.lock_fd, LOCK_RING);
+}
+
+static void close_store(struct flusher *flusher)
+{
+    store_close(flusher->store);
+    flusher->store = NULL;
+}
+
+/* Ends because nobody needs it, unless somebody has just come. True if it did. */
+static bool leave(struct flusher *flusher)
+{
+    sys_lock_wait(flusher->directory.lock_fd, LOCK_RING);
+    bool idle = attachment_any(flusher->region.ring_fd) == 0;
+    idle = idle && ring_end(&flusher->region.region.ring) == flusher->durable;
+    if (!idle) {
+        sys_unlock(flusher->directory.lock_fd, LOCK_RING);
+        flusher->idle_since_ns = 0;
+        return false;
+    }
+    close_store(flusher);
+    publish_status(flusher, FLUSHER_STOPPED, 0);
+    region_remove_if_idle(&flusher->directory, flusher->region.state, &flusher->region.region,
+                          flusher->region.ring_fd);
+    release_locks(flusher);
+    journal("nobody is attached and all is durable: ending at LSN %llu",
+            (unsigned long long)flusher->durable);
+    return true;
+}
+
+/* Whether a stop is complete: nothing finished is left, nor an open reservation that may still be
+ * committed in time. Nothing new is taken from the first call on. */
+static bool stop_complete(struct flusher *flusher)
+{
+    if (!stop_requested(flusher))
+        return false;
+    if (flusher->stopping_since_ns == 0) {
+        flusher->stopping_since_ns = clock_monotonic_ns();
+        publish_status(flusher, FLUSHER_STOPPING, 0);
+        return false;
+    }
+    return flusher->open_looks == 0 ||
+           clock_monotonic_ns() - flusher->stopping_since_ns > STOP_GRACE_NS;
+}
+
+static int stop(struct flusher *flusher, int error)
+{
+    uint64_t end = ring_end(&flusher->region.region.ring);
+    sys_lock_wait(flusher->directory.lock_fd, LOCK_RING);
+    close_store(flusher);
+    publish_status(flusher, FLUSHER_STOPPED, error < 0 ? -error : 0);
+    region_remove_if_idle(&flusher->directory, flusher->region.state, &flusher->region.region,
+                          flusher->region.ring_fd);
+    release_locks(flusher);
+    if (end == flusher->durable)
+        journal("stopped: all is durable, up to LSN %llu", (unsigned long long)end);
+    else
+        journal(
+            "stopped: durable up to LSN %llu; %llu bytes behind it stay in the ring for the next "
+            "flusher",
+            (unsigned long long)flusher->durable, (unsigned long long)(end - flusher->durable));
+    return error;
+}
+
+/* The device has failed. What was acknowledged stands; nothing more is acknowledged. It stays, so that
+ * everybody learns why, until it is told to stop or nobody is left. */
+static int freeze(struct flusher *flusher, int error)
+{
+    journal("%s; the durable LSN is frozen at %llu", fail_sentence(),
+            (unsigned long long)flusher->durable);
+    publish_status(flusher, FLUSHER_FROZEN, -error);
+    while (!stop_requested(flusher) && !lingered(flusher))
+        doze(flusher, AWAITED_STOP, LOOK_NS);
+    return error;
+}
+
+/* ---- Serving ---- */
+
+int flusher_run(struct flusher *flusher)
+{
+    for (;;) {
+        gather(flusher);
+        if (flusher->gathered > flusher->durable) {
+            if (gathered_longer(flusher))
+                continue;
+            int error = commit(flusher);
+            if (error == -ENOSPC || error == -EDQUOT)
+                return stop(flusher, error);
+            if (error < 0)
+                return freeze(flusher, error);
+            continue;
+        }
+        if (orphan_resolve(flusher))
+            continue;
+        if (stop_complete(flusher))
+            return stop(flusher, 0);
+        if (lingered(flusher) && leave(flusher))
+            return 0;
+        doze(flusher, flusher->gathered | AWAITED_RECORD, idle_timeout_ns(flusher));
+    }
+}
+
+void flusher_close(struct flusher *flusher)
+{
+    store_close(flusher->store);
+    munmap(flusher->frame, frame_file_bytes(flusher->frame_capacity));
+    region_detach_flusher(&flusher->region);
+    directory_close(&flusher->directory);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opening and closing a handle, and keeping it usable: in forked children, and when a flusher is needed.
+ * See handle.h. */
+#include "producer/handle.h"
+
+#include "base/error.h"
+#include "producer/launch.h"
+#include "sys/lock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int check_options(const shmwal_options *given, shmwal_options *options)
+{
+    *options = (shmwal_options)SHMWAL_OPTIONS_INIT;
+    if (given == NULL)
+        return 0;
+    if (given->size != sizeof *given)
+        return fail(EINVAL, "the options' size is %zu, not %zu: begin with SHMWAL_OPTIONS_INIT",
+                    given->size, sizeof *given);
+    if ((given->flags & ~(uint32_t)(SHMWAL_NO_CREATE | SHMWAL_NO_FLUSHER)) != 0)
+        return fail(EINVAL, "the options' flags 0x%x have unknown bits", given->flags);
+    if (given->full_timeout_ns < -1)
+        return fail(EINVAL, "full_timeout_ns is %lld: -1, 0 or more",
+                    (long long)given->full_timeout_ns);
+    *options = *given;
+    return 0;
+}
+
+static int open_directory(const char *path, const shmwal_options *options,
+                          struct directory *directory)
+{
+    if (!(options->flags & SHMWAL_NO_CREATE)) {
+        int error = directory_create(path, options->ring_bytes, options->segment_bytes);
+        if (error < 0)
+            return error;
+    }
+    return directory_open(path, true, directory);
+}
+
+/* Attaches in this process and remembers its generation. */
+static int attach(shmwal *log, const struct directory *directory)
+{
+    process_lock();
+    int error = region_attach(directory, log->commit_interval_ns, &log->region);
+    if (error == 0)
+        atomic_store_explicit(&log->generation, process_generation(), memory_order_release);
+    process_unlock();
+    return error;
+}
+
+static int open_log(const struct directory *directory, const shmwal_options *options, shmwal *log)
+{
+    log->flags = options->flags;
+    log->full_timeout_ns = options->full_timeout_ns;
+    log->commit_interval_ns = options->commit_interval_ns;
+    log->length_max = record_length_max(directory->meta.ring_bytes, directory->meta.segment_bytes);
+    memcpy(log->uuid, directory->meta.uuid, sizeof log->uuid);
+    log->path = strdup(directory->path);
+    if (log->path == NULL)
+        return fail(ENOMEM, "no memory for a handle");
+    int error = attach(log, directory);
+    if (error < 0)
+        return error;
+    error = handle_start_flusher(log, true);
+    if (error < 0)
+        region_detach(directory, &log->region);
+    return error;
+}
+
+SHMWAL_API int shmwal_open(const char *path, const shmwal_options *given, shmwal **log)
+{
+    shmwal_options options;
+    struct directory directory;
+    if (path == NULL || log == NULL)
+        return fail(EINVAL, "shmwal_open needs a path and a place for the handle");
+    int error = check_options(given, &options);
+    if (error == 0)
+        error = process_prepare();
+    if (error == 0)
+        error = open_directory(path, &options, &directory);
+    if (error < 0)
+        return error;
+    shmwal *fresh = aligned_alloc(CACHE_LINE, round_up(sizeof *fresh, CACHE_LINE));
+    if (fresh == NULL) {
+        error = fail(ENOMEM, "no memory for a handle");
+    } else {
+        memset(fresh, 0, sizeof *fresh);
+        error = open_log(&directory, &options, fresh);
+    }
+    directory_close(&directory);
+    if (error < 0) {
+        if (fresh != NULL)
+            free(fresh->path);
+        free(fresh);
+        return error;
+    }
+    *log = fresh;
+    return 0;
+}
+
+SHMWAL_API int shmwal_create(const char *path, const shmwal_options *given)
+{
+    shmwal_options options;
+    int error = check_options(given, &options);
+    if (error == 0 && path == NULL)
+        error = fail(EINVAL, "shmwal_create needs a path");
+    if (error < 0)
+        return error;
+    return directory_create(path, options.ring_bytes, options.segment_bytes);
+}
+
+/* The log this handle was opened on, not another one that has taken its path since. */
+static int reopen_directory(const shmwal *log, struct directory *directory)
+{
+    int error = directory_open(log->path, true, directory);
+    if (error == 0 && memcmp(directory->meta.uuid, log->uuid, sizeof log->uuid) != 0) {
+        directory_close(directory);
+        error = fail(ESTALE, "%s is another log than the one that was opened there", log->path);
+    }
+    return error;
+}
+
+SHMWAL_API int shmwal_close(shmwal *log)
+{
+    if (log == NULL)
+        return 0;
+    if (atomic_load(&log->generation) == process_generation()) {
+        struct directory directory;
+        bool needed = atomic_load(&log->region.state->status) != FLUSHER_RUNNING;
+        bool opened = needed && reopen_directory(log, &directory) == 0;
+        region_detach(opened ? &directory : NULL, &log->region);
+        if (opened)
+            directory_close(&directory);
+    }
+    free(log->path);
+    free(log);
+    return 0;
+}
+
+/* In a forked child. The parent's mapping is not here, and neither is its attachment: both stay the
+ * parent's. Threads of the child may come here at once; the first attaches. */
+int handle_attach(shmwal *log)
+{
+    struct directory directory;
+    int error = reopen_directory(log, &directory);
+    if (error < 0)
+        return error;
+    process_lock();
+    if (atomic_load(&log->generation) != process_generation()) {
+        error = region_attach(&directory, log->commit_interval_ns, &log->region);
+        if (error == 0)
+            atomic_store_explicit(&log->generation, process_generation(), memory_order_release);
+    }
+    process_unlock();
+    directory_close(&directory);
+    if (error == 0)
+        error = handle_start_flusher(log, false);
+    return error;
+}
+
+int handle_flusher_error(const shmwal *log)
+{
+    const struct flusher_state *state = log->region.state;
+    switch (atomic_load(&state->status)) {
+    case FLUSHER_FROZEN:
+        return fail(EIO,
+                    "%s: the device failed (%s); the durable LSN is frozen at %llu until a flusher "
+                    "is started anew; see %s/flusher.log",
+                    log->path, strerror(atomic_load(&state->device_errno)),
+                    (unsigned long long)atomic_load(&state->durable_lsn), log->path);
+    case FLUSHER_STOPPING:
+    case FLUSHER_STOPPED:
+        return fail(ESHUTDOWN,
+                    "%s: the flusher was told to stop; open the log again or run duralog-flusher",
+                    log->path);
+    default:
+        return 0;
+    }
+}
+
+/* With LOCK_START, so that a crowd starts one. A flusher that is about to end is waited for. */
+static int start_locked(shmwal *log, const struct directory *directory, bool after_stop)
+{
+    for (;;) {
+        int held = sys_lock_held(directory->lock_fd, LOCK_FLUSHER, 1);
+        uint32_t status = atomic_load(&log->region.state->status);
+        bool ending = status == FLUSHER_STOPPING || status == FLUSHER_STOPPED;
+        if (held < 0)
+            return fail_errno(-held, "%s/lock cannot be asked", log->path);
+        if (!held)
+            return ending && !after_stop ? 0 : launch_flusher(log->path);
+        if (!ending || !after_stop)
+            return 0;
+        sys_lock_wait(directory->lock_fd, LOCK_FLUSHER);
+        sys_unlock(directory->lock_fd, LOCK_FLUSHER);
+    }
+}
+
+int handle_start_flusher(shmwal *log, bool after_stop)
+{
+    struct directory directory;
+    if (log->flags & SHMWAL_NO_FLUSHER)
+        return 0;
+    int error = reopen_directory(log, &directory);
+    if (error < 0)
+        return error;
+    error = sys_lock_wait(directory.lock_fd, LOCK_START);
+    if (error < 0) {
+        error = fail_errno(-error, "%s/lock cannot be locked", log->path);
+    } else {
+        error = start_locked(log, &directory, after_stop);
+        sys_unlock(directory.lock_fd, LOCK_START);
+    }
+    directory_close(&directory);
+    return error;
+}
+
+SHMWAL_API const char *shmwal_path(const shmwal *log)
+{
+    return log == NULL ? "" : log->path;
+}

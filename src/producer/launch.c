@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ * See launch.h.
+ *
+ * The child is made by clone with no exit signal: the program's SIGCHLD handler and its wait(-1) never
+ * see it. It shares our memory until it has called exec, as vfork's does. The flusher puts itself into
+ * the background and answers through a pipe: nothing when it serves, else "ERRNO SENTENCE".
+ *
+ * REJECTED. fork: copies the page tables of a large program. posix_spawn: its child raises SIGCHLD. */
+#include "producer/launch.h"
+
+#include "base/error.h"
+#include "sys/clock.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { STACK_BYTES = 64 * 1024, ANSWER_BYTES = 1024, START_TIMEOUT_S = 60 };
+
+extern char **environ;
+
+static bool executable(const char *file)
+{
+    return access(file, X_OK) == 0;
+}
+
+/* The directory of the file that this code was loaded from, a library or a program. */
+static bool beside_library(char file[PATH_MAX])
+{
+    Dl_info info;
+    char *slash;
+    char resolved[PATH_MAX];
+    if (dladdr((const void *)&launch_flusher, &info) == 0 || info.dli_fname == NULL)
+        return false;
+    if (realpath(info.dli_fname, resolved) == NULL || (slash = strrchr(resolved, '/')) == NULL)
+        return false;
+    *slash = 0;
+    return snprintf(file, PATH_MAX, "%s/duralog-flusher", resolved) < PATH_MAX && executable(file);
+}
+
+static bool on_path(char file[PATH_MAX])
+{
+    const char *path = secure_getenv("PATH");
+    while (path != NULL && *path != 0) {
+        size_t length = strcspn(path, ":");
+        if (length > 0 &&
+            snprintf(file, PATH_MAX, "%.*s/duralog-flusher", (int)length, path) < PATH_MAX &&
+            executable(file))
+            return true;
+        path += length + (path[length] == ':');
+    }
+    return false;
+}
+
+static int find_flusher(char file[PATH_MAX])
+{
+    const char *given = secure_getenv("DURALOG_FLUSHER");
+    if (given != NULL && *given != 0) {
+        snprintf(file, PATH_MAX, "%s", given);
+        if (executable(file))
+            return 0;
+        return fail(ENOEXEC, "DURALOG_FLUSHER names %s, which cannot be executed", given);
+    }
+    if (beside_library(file))
+        return 0;
+    snprintf(file, PATH_MAX, "%s", SHMWAL_BINDIR "/duralog-flusher");
+    if (executable(file) || on_path(file))
+        return 0;
+    return fail(ENOEXEC,
+                "duralog-flusher was found neither beside the library nor in " SHMWAL_BINDIR
+                " nor on PATH; name it in DURALOG_FLUSHER, or run it yourself and open "
+                "the log with SHMWAL_NO_FLUSHER");
+}
+
+struct child {
+    const char *file, *path;
+    int answer_fd;
+    int error; /* written by the child, which shares our memory */
+};
+
+/* Runs in the child until exec, on its own stack: system calls only. Signal handlers of the program
+ * cannot run: all signals are blocked until exec has reset them. */
+static int child_main(void *argument)
+{
+    struct child *child = argument;
+    char *arguments[] = {(char *)"duralog-flusher", (char *)"--detach", (char *)child->path, NULL};
+    sigset_t none;
+    sigemptyset(&none);
+    for (int signal = 1; signal < NSIG; signal++) {
+        struct sigaction action = {.sa_handler = SIG_DFL};
+        sigaction(signal, &action, NULL); /* the child's own table: CLONE_SIGHAND is not given */
+    }
+    if (dup2(child->answer_fd, STDOUT_FILENO) < 0) {
+        child->error = errno;
+        _exit(127);
+    }
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(child->file, arguments, environ);
+    child->error = errno;
+    _exit(127);
+}
+
+static int spawn(struct child *child)
+{
+    sigset_t all, before;
+    char *stack =
+        mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack == MAP_FAILED)
+        return -errno;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    pid_t pid = clone(child_main, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK, child);
+    int error = pid < 0 ? -errno : 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    munmap(stack, STACK_BYTES);
+    while (pid > 0 && waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
+        continue;
+    return error == 0 ? -child->error : error;
+}
+
+/* Reads until the flusher closes its end: it serves, or has said why not. */
+static int read_answer(int fd, const char *path)
+{
+    char answer[ANSWER_BYTES];
+    size_t used = 0;
+    int64_t deadline = clock_monotonic_ns() + START_TIMEOUT_S * NS_PER_S;
+    for (;;) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        int64_t left = (deadline - clock_monotonic_ns()) / NS_PER_MS;
+        if (left <= 0)
+            return fail(ETIMEDOUT,
+                        "the flusher of %s did not begin to serve within %d s; see %s/"
+                        "flusher.log",
+                        path, START_TIMEOUT_S, path);
+        if (poll(&ready, 1, (int)left) <= 0)
+            continue;
+        ssize_t got = read(fd, answer + used, sizeof answer - 1 - used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        used += (size_t)got;
+    }
+    answer[used] = 0;
+    if (used == 0)
+        return 0;
+    char *sentence = strchr(answer, ' ');
+    answer[strcspn(answer, "\n")] = 0;
+    int error = atoi(answer);
+    return fail(error > 0 ? error : EIO, "%s", sentence != NULL ? sentence + 1 : answer);
+}
+
+int launch_flusher(const char *path)
+{
+    char file[PATH_MAX];
+    int ends[2];
+    int error = find_flusher(file);
+    if (error < 0)
+        return error;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return fail_errno(errno, "the flusher of %s cannot be started", path);
+    struct child child = {.file = file, .path = path, .answer_fd = ends[1]};
+    error = spawn(&child);
+    close(ends[1]);
+    if (error < 0)
+        error = fail(ENOEXEC, "%s cannot be started: %s", file, strerror(-error));
+    else
+        error = read_answer(ends[0], path);
+    close(ends[0]);
+    return error;
+}

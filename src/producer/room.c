@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ * See room.h.
+ *
+ * The doorbell. The flusher that finds nothing to do publishes in `awaited` the extent that it waits
+ * for, looks at its header once more, and sleeps. Who finishes an extent looks at `awaited` behind a
+ * full barrier. One of the two sees the other (D1), and only the one extent that matters costs a call:
+ *
+ *   D1  finish (full), then awaited (load)    ↔    awaited (seq_cst store), then header (load)
+ *
+ * Room. A producer that finds the ring full asks for a wake-up, looks again, and sleeps (D2):
+ *
+ *   D2  room_wanted (seq_cst store), then head (load)  ↔  head (seq_cst store), then room_wanted (load) */
+#include "producer/room.h"
+
+#include "base/error.h"
+#include "sys/clock.h"
+#include "sys/futex.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* How long a producer sleeps before it makes sure that a flusher lives: a flusher that is killed wakes
+ * nobody. */
+enum { FLUSHER_CHECK_MS = 50 };
+
+__attribute__((cold)) static int fail_full(const shmwal *log, uint64_t span, int64_t timeout_ns)
+{
+    int device = atomic_load(&log->region.state->device_errno);
+    char why[128] = "";
+    if (device != 0)
+        snprintf(why, sizeof why, " (the flusher waits: %s)", strerror(device));
+    if (timeout_ns == 0)
+        return fail(EAGAIN, "%s: the ring has no room for %llu bytes now%s", log->path,
+                    (unsigned long long)span, why);
+    return fail(ETIMEDOUT, "%s: the ring, %llu bytes, had no room for %llu within %.3f s%s",
+                log->path, (unsigned long long)log->region.ring.size, (unsigned long long)span,
+                (double)timeout_ns / 1e9, why);
+}
+
+__attribute__((noinline, cold)) static int reserve_waiting(shmwal *log, uint64_t span,
+                                                           int64_t timeout_ns, uint64_t *lsn)
+{
+    struct region *region = &log->region;
+    int64_t deadline = deadline_from_timeout(timeout_ns);
+    for (;;) {
+        uint32_t seen = atomic_load(&region->state->room_sequence);
+        atomic_store(&region->control->room_wanted, 1);                               /* D2 */
+        atomic_store(&region->ring.head_seen, atomic_load(&region->state->head_lsn)); /* D2 */
+        int error = handle_flusher_usable(log);
+        if (error < 0)
+            return error;
+        if (ring_reserve(&region->ring, region->attachment, span, lsn) == 0)
+            return 0;
+        int64_t now = clock_monotonic_ns();
+        if (now >= deadline)
+            return fail_full(log, span, timeout_ns);
+        if (atomic_load(&region->control->awaited) == AWAITED_ANYTHING)
+            region_wake_flusher(region->control);
+        int64_t check = now + FLUSHER_CHECK_MS * NS_PER_MS;
+        int woken = sys_futex_wait(&region->state->room_sequence, seen,
+                                   check < deadline ? check : deadline);
+        if (woken == -ETIMEDOUT && check < deadline)
+            error = handle_start_flusher(log, false);
+        if (error < 0)
+            return error;
+    }
+}
+
+int room_reserve(shmwal *log, uint64_t span, int64_t timeout_ns, uint64_t *lsn)
+{
+    struct region *region = &log->region;
+    int error = handle_flusher_usable(log);
+    if (error < 0)
+        return error;
+    if (__builtin_expect(ring_reserve(&region->ring, region->attachment, span, lsn) == 0, 1))
+        return 0;
+    if (timeout_ns == 0)
+        return fail_full(log, span, 0);
+    return reserve_waiting(log, span, timeout_ns, lsn);
+}
+
+int room_check_length(const shmwal *log, uint64_t length)
+{
+    if (__builtin_expect(length <= log->length_max, 1))
+        return 0;
+    return fail(EMSGSIZE,
+                "a record of %llu bytes is larger than %s can take: %llu bytes, half its ring and "
+                "less than a segment; create a log with a larger ring_bytes",
+                (unsigned long long)length, log->path, (unsigned long long)log->length_max);
+}
+
+__attribute__((noinline, cold)) static void ring_doorbell(struct region *region, uint64_t lsn,
+                                                          uint64_t awaited)
+{
+    uint64_t used = lsn - atomic_load(&region->state->head_lsn);
+    bool filling = awaited == AWAITED_ANYTHING && used > region->ring.size / 2;
+    if (awaited == (lsn | AWAITED_RECORD) || filling)
+        region_wake_flusher(region->control);
+}
+
+bool room_finish(shmwal *log, uint64_t lsn, uint64_t span, enum ring_state state)
+{
+    struct region *region = &log->region;
+    if (!ring_finish(&region->ring, region->attachment, lsn, span, state))
+        return false;
+    uint64_t awaited =
+        atomic_load_explicit(&region->control->awaited, memory_order_seq_cst); /* D1 */
+    if (__builtin_expect(awaited != 0, 0))
+        ring_doorbell(region, lsn, awaited);
+    return true;
+}
