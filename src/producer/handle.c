@@ -5,6 +5,7 @@
 #include "producer/handle.h"
 
 #include "base/error.h"
+#include "format/uuid.h"
 #include "producer/launch.h"
 #include "sys/lock.h"
 
@@ -221,4 +222,11 @@ int handle_start_flusher(shmwal *log, bool after_stop)
 SHMWAL_API const char *shmwal_path(const shmwal *log)
 {
     return log == NULL ? "" : log->path;
+}
+
+SHMWAL_API void shmwal_uuid(const shmwal *log, char text[37])
+{
+    *text = 0;
+    if (log != NULL)
+        uuid_format(log->uuid, text);
 }

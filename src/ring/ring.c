@@ -16,8 +16,20 @@
 
 #include <errno.h>
 
+/* ThreadSanitizer does not see into the library's CAS: it is told what that orders. */
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#define TELL_RELEASE(word) __tsan_release((void *)&(word)->AO_val1)
+#define TELL_ACQUIRE(word) __tsan_acquire((void *)&(word)->AO_val1)
+#else
+#define TELL_RELEASE(word) ((void)0)
+#define TELL_ACQUIRE(word) ((void)0)
+#endif
+
 static bool word_swap(AO_double_t *word, struct ring_header old, struct ring_header new)
 {
+    TELL_RELEASE(word);
+    TELL_ACQUIRE(word);
     return AO_compare_double_and_swap_double_full(word, (AO_t)old.position, (AO_t)old.extent,
                                                   (AO_t) new.position, (AO_t) new.extent);
 }

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Stopping a log's flusher from outside: through the ring, so that it works across PID namespaces.
+ *
+ * Knows region, store/directory.h, sys, base. */
+#include "base/error.h"
+#include "region/layout.h"
+#include "region/region.h"
+#include "region/view.h"
+#include "shmwal.h"
+#include "sys/clock.h"
+#include "sys/futex.h"
+#include "sys/lock.h"
+
+#include <errno.h>
+
+/* A flusher that dies while it drains wakes nobody: look again this often. */
+enum { LOOK_AGAIN_MS = 50 };
+
+/* The flusher wakes all shards when its status changes. */
+static int wait_until_ended(const struct directory *directory, const struct region_view *view,
+                            int64_t timeout_ns)
+{
+    const _Atomic uint32_t *sequence = &view->state->shards[0].sequence;
+    uint32_t incarnation = atomic_load(&view->state->incarnation);
+    int64_t deadline = deadline_from_timeout(timeout_ns);
+    for (;;) {
+        uint32_t seen = atomic_load(sequence);
+        atomic_store(&view->control->shard_wanted[0], 1);
+        if (sys_lock_held(directory->lock_fd, LOCK_FLUSHER, 1) == 0 ||
+            atomic_load(&view->state->incarnation) != incarnation)
+            return 0;
+        int64_t now = clock_monotonic_ns();
+        if (now >= deadline)
+            return fail(ETIMEDOUT, "the flusher of %s has not ended within %.3f s; it is writing, or "
+                                   "waits for its device",
+                        directory->path, (double)timeout_ns / 1e9);
+        int64_t look = now + LOOK_AGAIN_MS * NS_PER_MS;
+        sys_futex_wait(sequence, seen, look < deadline ? look : deadline);
+    }
+}
+
+static int stop_flusher(const struct directory *directory, int64_t timeout_ns)
+{
+    struct region_view view;
+    if (sys_lock_held(directory->lock_fd, LOCK_FLUSHER, 1) == 0)
+        return 0;
+    int error = region_view_open(directory, &view);
+    if (error == -ENOENT) /* it is just ending, or has not begun to serve */
+        return 0;
+    if (error < 0)
+        return error;
+    if (view.control == NULL) {
+        error = fail(EACCES, "the ring of %s cannot be written", directory->path);
+    } else {
+        atomic_store(&view.control->stop_requested, 1);
+        region_wake_flusher(view.control);
+        error = wait_until_ended(directory, &view, timeout_ns);
+    }
+    region_view_close(&view);
+    return error;
+}
+
+SHMWAL_API int shmwal_stop(const char *path, int64_t timeout_ns)
+{
+    struct directory directory;
+    if (path == NULL)
+        return fail(EINVAL, "shmwal_stop needs a path");
+    int error = directory_open(path, true, &directory);
+    if (error < 0)
+        return error;
+    error = stop_flusher(&directory, timeout_ns);
+    directory_close(&directory);
+    return error;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The ring's algorithm, in private memory: single steps, and threads against each other (build it with
+ * -fsanitize=thread too). */
+#include "ring/ring.h"
+
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { SIZE = 4096, UNITS = SIZE / RING_UNIT };
+
+static struct ring_tail_word tail;
+static _Alignas(16) AO_double_t headers[UNITS];
+static _Atomic uint64_t head;
+static struct ring ring;
+
+/* The bytes mapped twice in a row, as a region has them. */
+static void setup_at(uint64_t first_lsn)
+{
+    int fd = memfd_create("ring", MFD_CLOEXEC);
+    ck_assert_int_eq(ftruncate(fd, SIZE), 0);
+    char *bytes = mmap(NULL, 2 * SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < 2; i++)
+        ck_assert_ptr_ne(mmap(bytes + i * SIZE, SIZE, PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_FIXED, fd, 0),
+                         MAP_FAILED);
+    close(fd);
+    memset(headers, 0, sizeof headers);
+    ring_initialize(&tail, first_lsn);
+    atomic_store(&head, first_lsn);
+    ring.tail = &tail;
+    ring.headers = headers;
+    ring.bytes = bytes;
+    ring.size = SIZE;
+    ring.head = &head;
+    atomic_store(&ring.head_seen, first_lsn);
+}
+
+static void setup(void)
+{
+    setup_at(0);
+}
+
+static void teardown(void)
+{
+    munmap(ring.bytes, 2 * SIZE);
+}
+
+static uint64_t reserve(uint64_t owner, uint64_t span)
+{
+    uint64_t lsn;
+    ck_assert_int_eq(ring_reserve(&ring, owner, span, &lsn), 0);
+    return lsn;
+}
+
+START_TEST(ring_reserves_extents_end_to_end)
+{
+    ck_assert_uint_eq(reserve(1, 64), 0);
+    ck_assert_uint_eq(reserve(2, 128), 64);
+    ck_assert_uint_eq(reserve(1, 64), 192);
+    ck_assert_uint_eq(ring_end(&ring), 256);
+}
+END_TEST
+
+START_TEST(ring_reserve_fails_when_full_and_changes_nothing)
+{
+    uint64_t lsn = 77;
+    reserve(1, SIZE - 64);
+    ck_assert_int_eq(ring_reserve(&ring, 1, 128, &lsn), -EAGAIN);
+    ck_assert_uint_eq(lsn, 77);
+    ck_assert_uint_eq(ring_end(&ring), SIZE - 64);
+    ck_assert_uint_eq(reserve(1, 64), SIZE - 64);
+    ck_assert_int_eq(ring_reserve(&ring, 1, 64, &lsn), -EAGAIN);
+}
+END_TEST
+
+START_TEST(ring_gives_room_back_when_the_head_moves)
+{
+    uint64_t lsn;
+    reserve(1, SIZE);
+    ck_assert_int_eq(ring_reserve(&ring, 1, 64, &lsn), -EAGAIN);
+    atomic_store(&head, 64);
+    ck_assert_uint_eq(reserve(1, 64), SIZE);
+    ck_assert_int_eq(ring_reserve(&ring, 1, 64, &lsn), -EAGAIN);
+}
+END_TEST
+
+START_TEST(ring_reserve_completes_the_header_before_it)
+{
+    uint64_t first = reserve(5, 128);
+    ck_assert_uint_eq(ring_read(&ring, first).extent, 0); /* only the tail names it */
+    reserve(6, 64);
+    struct ring_header header = ring_read(&ring, first);
+    ck_assert_uint_eq(header.position, first | RING_RESERVED);
+    ck_assert_uint_eq(ring_extent_owner(header.extent), 5);
+    ck_assert_uint_eq(ring_extent_span(header.extent), 128);
+}
+END_TEST
+
+START_TEST(ring_names_an_open_reservation_from_the_tail_or_the_header)
+{
+    struct ring_header open;
+    uint64_t first = reserve(5, 128);
+    ck_assert(ring_find_open(&ring, first, &open));
+    ck_assert_uint_eq(ring_extent_owner(open.extent), 5);
+    ck_assert_uint_eq(ring_extent_span(open.extent), 128);
+    reserve(6, 64);
+    ck_assert(ring_find_open(&ring, first, &open));
+    ck_assert_uint_eq(ring_extent_owner(open.extent), 5);
+    ck_assert(!ring_find_open(&ring, ring_end(&ring), &open));
+    ck_assert(ring_finish(&ring, 5, first, 128, RING_COMMITTED));
+    ck_assert(!ring_find_open(&ring, first, &open));
+}
+END_TEST
+
+START_TEST(ring_commits_whether_or_not_somebody_helped)
+{
+    uint64_t first = reserve(1, 64);
+    ck_assert(ring_finish(&ring, 1, first, 64, RING_COMMITTED));
+    uint64_t second = reserve(2, 64);
+    uint64_t third = reserve(3, 64);
+    ck_assert(ring_finish(&ring, 2, second, 64, RING_COMMITTED));
+    ck_assert(ring_finish(&ring, 3, third, 64, RING_DISCARDED));
+    ck_assert_uint_eq(ring_finished_until(&ring, 0), 192);
+    ck_assert(ring_finished_at(&ring, third));
+}
+END_TEST
+
+START_TEST(ring_finishes_an_extent_once_and_only_for_its_owner)
+{
+    uint64_t lsn = reserve(1, 64);
+    reserve(2, 64);
+    ck_assert(!ring_finish(&ring, 2, lsn, 64, RING_COMMITTED));
+    ck_assert(!ring_finish(&ring, 1, lsn, 128, RING_COMMITTED));
+    ck_assert(ring_finish(&ring, 1, lsn, 64, RING_COMMITTED));
+    ck_assert(!ring_finish(&ring, 1, lsn, 64, RING_DISCARDED));
+    ck_assert_int_eq(ring_header_state(ring_read(&ring, lsn)), RING_COMMITTED);
+}
+END_TEST
+
+START_TEST(ring_watermark_stops_at_a_hole)
+{
+    uint64_t first = reserve(1, 64);
+    uint64_t second = reserve(2, 64);
+    ck_assert(ring_finish(&ring, 2, second, 64, RING_COMMITTED));
+    ck_assert_uint_eq(ring_finished_until(&ring, 0), 0);
+    ck_assert(ring_finish(&ring, 1, first, 64, RING_COMMITTED));
+    ck_assert_uint_eq(ring_finished_until(&ring, 0), 128);
+}
+END_TEST
+
+START_TEST(ring_header_of_an_earlier_lap_is_stale)
+{
+    for (int lap = 0; lap < 5; lap++) {
+        uint64_t lsn = reserve(1, SIZE / 2);
+        struct ring_header open;
+        ck_assert(!ring_finished_at(&ring, lsn));
+        ck_assert(ring_find_open(&ring, lsn, &open));
+        ck_assert(ring_finish(&ring, 1, lsn, SIZE / 2, RING_COMMITTED));
+        atomic_store(&head, ring_end(&ring));
+        if (lap >= 2) /* a store meant for the lap before comes too late */
+            ck_assert(!ring_finish(&ring, 1, lsn - SIZE, SIZE / 2, RING_DISCARDED));
+    }
+}
+END_TEST
+
+START_TEST(ring_extent_that_passes_the_end_is_contiguous)
+{
+    uint64_t lsn = reserve(1, SIZE - 64);
+    ck_assert(ring_finish(&ring, 1, lsn, SIZE - 64, RING_COMMITTED));
+    atomic_store(&head, SIZE - 64);
+    lsn = reserve(1, 256);
+    char *bytes = ring_at(&ring, lsn);
+    for (int i = 0; i < 256; i++)
+        bytes[i] = (char)i;
+    ck_assert_int_eq(ring.bytes[0], 64); /* the second view is the first one's beginning */
+}
+END_TEST
+
+START_TEST(ring_begins_where_the_log_ends)
+{
+    teardown();
+    setup_at(UINT64_C(1) << 40);
+    uint64_t lsn = reserve(1, 64);
+    ck_assert_uint_eq(lsn, UINT64_C(1) << 40);
+    ck_assert(ring_finish(&ring, 1, lsn, 64, RING_COMMITTED));
+    ck_assert_uint_eq(ring_finished_until(&ring, lsn), lsn + 64);
+}
+END_TEST
+
+/* ---- Threads: producers that write what names them, a consumer that checks every byte. ---- */
+
+enum { PRODUCERS = 3, EXTENTS_EACH = 20000 };
+
+static uint64_t span_of(uint64_t owner, uint64_t i)
+{
+    return RING_UNIT * (1 + (owner * 7 + i * 5) % 4);
+}
+
+static void *produce(void *argument)
+{
+    uint64_t owner = (uint64_t)(uintptr_t)argument;
+    struct ring mine = ring; /* head_seen is a process's own */
+    for (uint64_t i = 0; i < EXTENTS_EACH; i++) {
+        uint64_t lsn, span = span_of(owner, i);
+        while (ring_reserve(&mine, owner, span, &lsn) == -EAGAIN)
+            sched_yield();
+        uint64_t *words = ring_at(&mine, lsn);
+        words[0] = owner;
+        words[1] = i;
+        words[span / 8 - 1] = lsn;
+        bool discard = i % 16 == 15;
+        if (!ring_finish(&mine, owner, lsn, span, discard ? RING_DISCARDED : RING_COMMITTED))
+            abort();
+    }
+    return NULL;
+}
+
+START_TEST(ring_keeps_what_threads_commit_at_once)
+{
+    pthread_t threads[PRODUCERS];
+    uint64_t next[PRODUCERS + 1] = {0}, position = 0, left = PRODUCERS * EXTENTS_EACH;
+    for (uintptr_t i = 0; i < PRODUCERS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, produce, (void *)(i + 1)), 0);
+    while (left > 0) {
+        struct ring_header header = ring_read(&ring, position);
+        if (ring_header_lsn(header) != position || ring_header_state(header) < RING_COMMITTED) {
+            sched_yield();
+            continue;
+        }
+        uint64_t owner = ring_extent_owner(header.extent), span = ring_extent_span(header.extent);
+        const uint64_t *words = ring_at(&ring, position);
+        ck_assert_uint_ge(owner, 1);
+        ck_assert_uint_le(owner, PRODUCERS);
+        ck_assert_uint_eq(span, span_of(owner, next[owner]));
+        ck_assert_uint_eq(words[0], owner);
+        ck_assert_uint_eq(words[1], next[owner]);
+        ck_assert_uint_eq(words[span / 8 - 1], position);
+        ck_assert_int_eq(ring_header_state(header),
+                         next[owner] % 16 == 15 ? RING_DISCARDED : RING_COMMITTED);
+        next[owner]++;
+        position += span;
+        left--;
+        atomic_store_explicit(&head, position, memory_order_release);
+    }
+    for (int i = 0; i < PRODUCERS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(ring_end(&ring), position);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("ring");
+    TCase *steps = tcase_create("steps");
+    tcase_add_checked_fixture(steps, setup, teardown);
+    tcase_add_test(steps, ring_reserves_extents_end_to_end);
+    tcase_add_test(steps, ring_reserve_fails_when_full_and_changes_nothing);
+    tcase_add_test(steps, ring_gives_room_back_when_the_head_moves);
+    tcase_add_test(steps, ring_reserve_completes_the_header_before_it);
+    tcase_add_test(steps, ring_names_an_open_reservation_from_the_tail_or_the_header);
+    tcase_add_test(steps, ring_commits_whether_or_not_somebody_helped);
+    tcase_add_test(steps, ring_finishes_an_extent_once_and_only_for_its_owner);
+    tcase_add_test(steps, ring_watermark_stops_at_a_hole);
+    tcase_add_test(steps, ring_header_of_an_earlier_lap_is_stale);
+    tcase_add_test(steps, ring_extent_that_passes_the_end_is_contiguous);
+    tcase_add_test(steps, ring_begins_where_the_log_ends);
+    suite_add_tcase(suite, steps);
+    TCase *threads = tcase_create("threads");
+    tcase_set_timeout(threads, 300);
+    tcase_add_checked_fixture(threads, setup, teardown);
+    tcase_add_test(threads, ring_keeps_what_threads_commit_at_once);
+    suite_add_tcase(suite, threads);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
