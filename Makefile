@@ -1,37 +1,55 @@
 # SPDX-License-Identifier: MIT
 #
-# `make help` lists what there is to do. B names the build directory, so that variants (sanitizers,
-# coverage) live side by side: make B=build/asan SANITIZE=address,undefined
+# `make help` lists what there is to do. B names the build directory, so that variants live side by
+# side: `make B=build/asan SANITIZE=address,undefined`.
+#
+# Knows where the sources lie, and the layers of src/ by name. Changes when a part is added.
 
 B        ?= build
 PREFIX   ?= /usr/local
 CFLAGS   ?= -O2 -g
 SANITIZE ?=
+PYTHON   ?= python3
 
 VERSION   := 1.0.0
 SOVERSION := 1
+JOBS      := $(shell nproc 2>/dev/null || echo 2)
+
+# ---- What is built from what -----------------------------------------------------------------------
 
 MODULES  := base sys format ring region segment store producer reader
 LIB_C    := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 FLUSH_C  := $(wildcard src/flusher/*.c)
 TOOL_C   := $(wildcard tools/duralog/*.c)
+TEST_C   := $(wildcard tests/c/test_*.c)
 LIB_O    := $(LIB_C:%.c=$(B)/obj/%.o)
 FLUSH_O  := $(FLUSH_C:%.c=$(B)/obj/%.o)
 TOOL_O   := $(TOOL_C:%.c=$(B)/obj/%.o)
+TEST_HELP_O := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(TEST_C),$(wildcard tests/c/*.c)))
+TESTS    := $(TEST_C:tests/c/%.c=$(B)/tests/%)
+MAN      := $(if $(shell command -v scdoc),$(patsubst tools/man/%.scd,$(B)/man/%,$(wildcard tools/man/*.scd)))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
             -Wpointer-arith -Wformat=2 -Werror
 ARCH     := $(if $(filter x86_64,$(shell uname -m)),-mcx16)
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc -fPIC -pthread -fvisibility=hidden \
-              -fno-strict-aliasing $(ARCH) $(WARNINGS) -DSHMWAL_VERSION='"$(VERSION)"' \
-              -DSHMWAL_BINDIR='"$(PREFIX)/bin"' $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
-ALL_LDFLAGS := -pthread $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+C_FLAGS  := -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc -fPIC -pthread -fvisibility=hidden \
+            -fno-strict-aliasing $(ARCH) $(WARNINGS) -DSHMWAL_VERSION='"$(VERSION)"' \
+            -DSHMWAL_BINDIR='"$(PREFIX)/bin"' $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+LD_FLAGS := -pthread $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
-all: $(B)/libshmwal.so $(B)/libshmwal.a $(B)/duralog $(B)/duralog-flusher
+# ---- Building --------------------------------------------------------------------------------------
 
-$(B)/obj/%.o: %.c
+all: $(B)/libshmwal.so $(B)/libshmwal.a $(B)/duralog $(B)/duralog-flusher ## the default: build it
+
+# A change of compiler, flags or PREFIX builds everything anew.
+$(B)/flags: export FLAGS := $(CC) $(C_FLAGS) $(LD_FLAGS)
+$(B)/flags: always
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "$$FLAGS" | cmp -s - $@ || echo "$$FLAGS" >$@
+
+$(B)/obj/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/libshmwal.a: $(LIB_O)
 	rm -f $@
@@ -39,16 +57,112 @@ $(B)/libshmwal.a: $(LIB_O)
 
 $(B)/libshmwal.so: $(LIB_O) src/shmwal.map
 	$(CC) -shared -Wl,-soname,libshmwal.so.$(SOVERSION) -Wl,--version-script=src/shmwal.map \
-	    -Wl,--no-undefined $(ALL_LDFLAGS) -o $@ $(LIB_O)
+	    -Wl,--no-undefined $(LD_FLAGS) -o $@ $(LIB_O)
 
 $(B)/duralog-flusher: $(FLUSH_O) $(B)/libshmwal.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -l:libnuma.a
+	$(CC) $(LD_FLAGS) -o $@ $^ -l:libnuma.a
 
 $(B)/duralog: $(TOOL_O) $(B)/libshmwal.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -l:libyajl_s.a
+	$(CC) $(LD_FLAGS) -o $@ $^ -l:libyajl_s.a
 
-clean:
+$(B)/man/%: tools/man/%.scd
+	@mkdir -p $(@D)
+	scdoc <$< >$@
+
+# ---- Tests' programs -------------------------------------------------------------------------------
+
+tests: $(TESTS) ## build the C tests: build/tests/test_*
+
+# What tests share, and the flusher's modules; the linker takes from it what a test needs.
+$(B)/tests/inner.a: $(TEST_HELP_O) $(filter-out %/main.o,$(FLUSH_O))
+	@mkdir -p $(@D)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+# A test may say what else its link needs in a comment of its first lines: LDFLAGS: -Wl,--wrap=...
+$(B)/tests/%: $(B)/obj/tests/c/%.o $(B)/tests/inner.a $(B)/libshmwal.a
+	$(CC) $(LD_FLAGS) -o $@ $^ \
+	    $$(sed -n '1,10s/.*LDFLAGS: *\([^*]*\).*/\1/p' tests/c/$*.c) \
+	    $$(pkg-config --libs check) -l:libnuma.a
+
+.SECONDARY: $(TEST_C:%.c=$(B)/obj/%.o)
+
+# ---- Installing ------------------------------------------------------------------------------------
+
+BINDIR     := $(PREFIX)/bin
+LIBDIR     := $(PREFIX)/lib
+INCLUDEDIR := $(PREFIX)/include
+MANDIR     := $(PREFIX)/share/man
+UNITDIR    := $(PREFIX)/lib/systemd/system
+REALNAME   := libshmwal.so.$(VERSION)
+
+$(B)/shmwal.pc: $(B)/flags
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	    'Name: shmwal' 'Description: One write-ahead log, shared by the processes of one machine' \
+	    'Version: $(VERSION)' 'Libs: -L$${libdir} -lshmwal' 'Libs.private: -pthread' \
+	    'Cflags: -I$${includedir}' >$@
+
+install: all $(MAN) $(B)/shmwal.pc ## install below PREFIX (/usr/local); honours DESTDIR
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR) $(UNITDIR))
+	install -m 755 $(B)/duralog $(B)/duralog-flusher $(DESTDIR)$(BINDIR)
+	install -m 644 $(B)/libshmwal.a $(DESTDIR)$(LIBDIR)
+	install -m 755 $(B)/libshmwal.so $(DESTDIR)$(LIBDIR)/$(REALNAME)
+	ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/libshmwal.so.$(SOVERSION)
+	ln -sf libshmwal.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libshmwal.so
+	install -m 644 include/shmwal.h $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 $(B)/shmwal.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(foreach page,$(notdir $(MAN)),install -D -m 644 $(B)/man/$(page) \
+	    $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page) &&) :
+	$(foreach unit,$(wildcard tools/systemd/*.service),sed 's|@BINDIR@|$(BINDIR)|g' $(unit) \
+	    >$(DESTDIR)$(UNITDIR)/$(notdir $(unit)) &&) :
+
+# ---- Trying and checking ---------------------------------------------------------------------------
+
+RUN := B=$(B) build/venv/bin/python tests/run
+
+quickstart: ## the main job on this machine's own data; installs what is missing
+	@tools/setup quickstart
+	@echo "building into $(B)/"
+	@$(MAKE) -s -j$(JOBS) all
+	@build/venv/bin/python tools/quickstart.py --build $(B)
+
+check: ## all tests and lint; installs what is missing
+	@tools/setup check
+	@$(RUN)
+
+# One suite of `make check` by itself.
+unit: ## the C tests
+tsan: ## the C tests that run threads, under ThreadSanitizer
+asan: ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
+valgrind: ## the C tests under valgrind
+python: ## the tests of the Python package
+cli: ## the tests of the command line
+system: ## the tests of the whole: install, quickstart, system calls
+kill: ## SIGKILL at random moments, a hundred rounds
+model: ## the ring's protocol, checked exhaustively, and its mutants
+lint: ## formatters, linters, types and the rules of the house
+unit tsan asan valgrind python cli system kill model lint:
+	@tools/setup check
+	@$(RUN) $@
+
+bench: ## measure, beside the machine's own floors
+	@tools/setup quickstart
+	@$(MAKE) -s -j$(JOBS) all
+	@B=$(B) bench/run
+
+format: ## format C and Python in place
+	@tools/setup check
+	clang-format -i $$(tools/list-files '*.[ch]')
+	build/venv/bin/ruff format .
+	build/venv/bin/ruff check --fix .
+
+clean: ## remove what was built
 	rm -rf build
 
-.PHONY: all clean
--include $(LIB_O:.o=.d) $(FLUSH_O:.o=.d) $(TOOL_O:.o=.d)
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+always:
+.PHONY: all tests install quickstart check unit tsan asan valgrind python cli system kill model \
+        lint bench format clean help always
+-include $(LIB_O:.o=.d) $(FLUSH_O:.o=.d) $(TOOL_O:.o=.d) $(TEST_C:%.c=$(B)/obj/%.d) $(TEST_HELP_O:.o=.d)
