@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The command line's arguments: options by getopt_long, values by strict parsers.
+ *
+ * Whatever is wrong with an argument ends the program here, with a sentence and STATUS_USAGE, so
+ * that a command deals with good values only.
+ *
+ * Knows message. Changes when an option of a new kind comes. */
+#ifndef DURALOG_OPTIONS_H
+#define DURALOG_OPTIONS_H
+
+#include <getopt.h>
+#include <stdint.h>
+
+/* Every command takes --help and -h; the command sees neither. */
+#define OPTION_HELP                                                                                \
+    {                                                                                              \
+        "help", no_argument, NULL, 'h'                                                             \
+    }
+#define OPTION_END                                                                                 \
+    {                                                                                              \
+        NULL, 0, NULL, 0                                                                           \
+    }
+
+/* The next option's value (`optarg` is its argument), or -1 when there are no more. Prints `help`
+ * and ends the program at --help. */
+int option_next(int argc, char **argv, const struct option *options, const char *help);
+
+/* After the options: the operands, `minimum` to `maximum` of them, the first of which is a LOG. */
+char **operands(int argc, char **argv, int minimum, int maximum);
+
+/* The value of `option`: a whole number of bytes, with K, M or G for powers of 1024; not 0. */
+uint64_t parse_size(const char *option, const char *text);
+
+/* A position in the log. */
+uint64_t parse_lsn(const char *option, const char *text);
+
+/* Decimal seconds, to nanoseconds. */
+int64_t parse_seconds(const char *option, const char *text);
+
+#endif
