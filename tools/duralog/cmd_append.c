@@ -58,8 +58,8 @@ static const struct option options[] = {
     {"type", required_argument, NULL, OPTION_TYPE},
     {"level", required_argument, NULL, OPTION_LEVEL},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-    OPTION_HELP,
-    OPTION_END,
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 struct batch {
@@ -173,11 +173,11 @@ static bool batch_submit(struct append *append)
 {
     struct batch *batch = &append->batch;
     size_t done = 0, appended;
-    for (int rc = -EAGAIN; rc != 0; done += appended) {
+    for (; done < batch->count; done += appended) {
         appended = 0;
-        rc = shmwal_append_batch(append->log, batch->data, batch->lengths + done,
-                                 batch->types + done, batch->count - done,
-                                 patience_slice(&append->patience), &append->last_lsn, &appended);
+        int rc = shmwal_append_batch(
+            append->log, batch->data, batch->lengths + done, batch->types + done,
+            batch->count - done, patience_slice(&append->patience), &append->last_lsn, &appended);
         if (rc == 0)
             appended = batch->count - done;
         batch_advance(append, done, appended);
@@ -236,7 +236,7 @@ static bool append_lines(struct append *append)
         if (!fits)
             return stop_at_line(append, reason);
     }
-    return append->batch.count == 0 || batch_submit(append);
+    return batch_submit(append);
 }
 
 static void show_progress(struct append *append)
@@ -264,8 +264,7 @@ static void append_input(struct append *append)
                   append->input_name ? append->input_name : "standard input", strerror(-rc));
 }
 
-/* ---- Waiting and reporting --------------------------------------------------------------------
- * */
+/* ---- Waiting and reporting ------------------------------------------------------------------- */
 
 /* Waits until `lsn` is durable, where the level asks for that. Returns 0 or a negative errno. */
 static int wait_for(struct append *append, uint64_t lsn)

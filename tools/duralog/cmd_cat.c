@@ -44,8 +44,8 @@ static const struct option options[] = {
     {"from", required_argument, NULL, OPTION_FROM},
     {"to", required_argument, NULL, OPTION_TO},
     {"json", no_argument, NULL, OPTION_JSON},
-    OPTION_HELP,
-    OPTION_END,
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 /* Prints up to the record that ends at `to`; returns a status. */

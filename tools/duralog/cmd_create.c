@@ -36,8 +36,8 @@ enum { OPTION_RING = 1, OPTION_SEGMENT };
 static const struct option options[] = {
     {"ring-bytes", required_argument, NULL, OPTION_RING},
     {"segment-bytes", required_argument, NULL, OPTION_SEGMENT},
-    OPTION_HELP,
-    OPTION_END,
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 static void describe(const char *path, const shmwal_status *status, bool was_there)

@@ -37,8 +37,8 @@ enum { OPTION_FROM = 1, OPTION_JSON, BATCH_RECORDS = 256 };
 static const struct option options[] = {
     {"from", required_argument, NULL, OPTION_FROM},
     {"json", no_argument, NULL, OPTION_JSON},
-    OPTION_HELP,
-    OPTION_END,
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 /* Whether whoever read stdout has gone: a pipe tells so without a write. */

@@ -37,8 +37,8 @@ enum { OPTION_JSON = 1 };
 
 static const struct option options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
-    OPTION_HELP,
-    OPTION_END,
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 static const char *state_name(shmwal_state state)

@@ -33,8 +33,8 @@ enum { OPTION_TIMEOUT = 1 };
 
 static const struct option options[] = {
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-    OPTION_HELP,
-    OPTION_END,
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 static int run(int argc, char **argv)

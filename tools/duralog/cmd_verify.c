@@ -34,8 +34,8 @@ enum { OPTION_JSON = 1, BAR_WIDTH = 40 };
 
 static const struct option options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
-    OPTION_HELP,
-    OPTION_END,
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 static void show_bar(void *context, uint64_t done, uint64_t total)

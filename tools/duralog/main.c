@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,9 +91,5 @@ static int dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
     standard_streams_occupy();
-    int status = dispatch(argc, argv);
-    bool failed = ferror(stdout) != 0;
-    if (fclose(stdout) != 0 || failed)
-        return errno == EPIPE ? status : report("cannot write to stdout: %s", strerror(errno));
-    return status;
+    return stdout_close(dispatch(argc, argv));
 }

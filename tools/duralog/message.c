@@ -5,9 +5,12 @@
  * Knows nobody. Changes with the wording that all sentences share. */
 #include "message.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *command_name;
 
@@ -44,4 +47,13 @@ void usage_error(const char *format, ...)
     fprintf(stderr, "; see duralog %s%s--help\n", command_name ? command_name : "",
             command_name ? " " : "");
     exit(STATUS_USAGE);
+}
+
+int stdout_close(int status)
+{
+    errno = EIO; /* what an earlier failure left no other word of */
+    bool failed = ferror(stdout) != 0;
+    if (fclose(stdout) == 0 && !failed)
+        return status;
+    return report("cannot write to stdout: %s", strerror(errno));
 }

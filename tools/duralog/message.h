@@ -24,4 +24,7 @@ __attribute__((format(printf, 1, 2), cold, noreturn)) void usage_error(const cha
 /* The command whose help usage_error() points to; NULL, as at the start, for the program's own. */
 void message_set_command(const char *name);
 
+/* Closes stdout: `status`, or STATUS_FAILED after a report if not all of it could be written. */
+int stdout_close(int status);
+
 #endif

@@ -22,7 +22,7 @@ int option_next(int argc, char **argv, const struct option *options, const char 
     switch (option) {
     case 'h':
         fputs(help, stdout);
-        exit(fclose(stdout) == 0 ? STATUS_DONE : STATUS_FAILED);
+        exit(stdout_close(STATUS_DONE));
     case ':':
         usage_error("%s needs a value", argv[optind - 1]);
     case '?':

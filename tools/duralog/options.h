@@ -12,18 +12,8 @@
 #include <getopt.h>
 #include <stdint.h>
 
-/* Every command takes --help and -h; the command sees neither. */
-#define OPTION_HELP                                                                                \
-    {                                                                                              \
-        "help", no_argument, NULL, 'h'                                                             \
-    }
-#define OPTION_END                                                                                 \
-    {                                                                                              \
-        NULL, 0, NULL, 0                                                                           \
-    }
-
-/* The next option's value (`optarg` is its argument), or -1 when there are no more. Prints `help`
- * and ends the program at --help. */
+/* The next option's value (`optarg` is its argument), or -1 when there are no more. At 'h', which
+ * every command has as --help, prints `help` and ends the program. */
 int option_next(int argc, char **argv, const struct option *options, const char *help);
 
 /* After the options: the operands, `minimum` to `maximum` of them, the first of which is a LOG. */
