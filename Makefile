@@ -15,7 +15,7 @@ VERSION   := 1.0.0
 SOVERSION := 1
 JOBS      := $(shell nproc 2>/dev/null || echo 2)
 
-# ---- What is built from what -----------------------------------------------------------------------
+# ---- What is built from what ---------------------------------------------------------------------
 
 MODULES  := base sys format ring region segment store producer reader
 LIB_C    := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
@@ -27,7 +27,9 @@ FLUSH_O  := $(FLUSH_C:%.c=$(B)/obj/%.o)
 TOOL_O   := $(TOOL_C:%.c=$(B)/obj/%.o)
 TEST_HELP_O := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(TEST_C),$(wildcard tests/c/*.c)))
 TESTS    := $(TEST_C:tests/c/%.c=$(B)/tests/%)
-MAN      := $(if $(shell command -v scdoc),$(patsubst tools/man/%.scd,$(B)/man/%,$(wildcard tools/man/*.scd)))
+MAN_SCD  := $(if $(shell command -v scdoc),$(wildcard tools/man/*.scd))
+MAN      := $(MAN_SCD:tools/man/%.scd=$(B)/man/%)
+C_FILES  := $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch] bench/*.[ch])
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
             -Wpointer-arith -Wformat=2 -Werror
@@ -37,9 +39,9 @@ C_FLAGS  := -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc -fPIC -pthread -fvisibility
             -DSHMWAL_BINDIR='"$(PREFIX)/bin"' $(CFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LD_FLAGS := -pthread $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
-# ---- Building --------------------------------------------------------------------------------------
+# ---- Building ------------------------------------------------------------------------------------
 
-all: $(B)/libshmwal.so $(B)/libshmwal.a $(B)/duralog $(B)/duralog-flusher ## the default: build it
+all: $(addprefix $(B)/,libshmwal.so libshmwal.a duralog duralog-flusher) ## the default: build it
 
 # A change of compiler, flags or PREFIX builds everything anew.
 $(B)/flags: export FLAGS := $(CC) $(C_FLAGS) $(LD_FLAGS)
@@ -69,7 +71,7 @@ $(B)/man/%: tools/man/%.scd
 	@mkdir -p $(@D)
 	scdoc <$< >$@
 
-# ---- Tests' programs -------------------------------------------------------------------------------
+# ---- Tests' programs -----------------------------------------------------------------------------
 
 tests: $(TESTS) ## build the C tests: build/tests/test_*
 
@@ -85,9 +87,13 @@ $(B)/tests/%: $(B)/obj/tests/c/%.o $(B)/tests/inner.a $(B)/libshmwal.a
 	    $$(sed -n '1,10s/.*LDFLAGS: *\([^*]*\).*/\1/p' tests/c/$*.c) \
 	    $$(pkg-config --libs check) -l:libnuma.a
 
+$(B)/tests/kill: $(B)/obj/tests/kill/kill.o $(B)/libshmwal.a
+	@mkdir -p $(@D)
+	$(CC) $(LD_FLAGS) -o $@ $^
+
 .SECONDARY: $(TEST_C:%.c=$(B)/obj/%.o)
 
-# ---- Installing ------------------------------------------------------------------------------------
+# ---- Installing ----------------------------------------------------------------------------------
 
 BINDIR     := $(PREFIX)/bin
 LIBDIR     := $(PREFIX)/lib
@@ -116,7 +122,7 @@ install: all $(MAN) $(B)/shmwal.pc ## install below PREFIX (/usr/local); honours
 	$(foreach unit,$(wildcard tools/systemd/*.service),sed 's|@BINDIR@|$(BINDIR)|g' $(unit) \
 	    >$(DESTDIR)$(UNITDIR)/$(notdir $(unit)) &&) :
 
-# ---- Trying and checking ---------------------------------------------------------------------------
+# ---- Trying and checking -------------------------------------------------------------------------
 
 RUN := B=$(B) build/venv/bin/python tests/run
 
@@ -152,9 +158,17 @@ bench: ## measure, beside the machine's own floors
 
 format: ## format C and Python in place
 	@tools/setup check
-	clang-format -i $$(tools/list-files '*.[ch]')
+	clang-format -i $(C_FILES)
 	build/venv/bin/ruff format .
 	build/venv/bin/ruff check --fix .
+
+# The two linters of C by themselves, for tests/run.
+lint-format:
+	clang-format --dry-run -Werror $(C_FILES)
+
+lint-tidy:
+	printf '%s\n' $(filter %.c,$(C_FILES)) | \
+	    xargs -P $(JOBS) -I FILE clang-tidy --quiet FILE -- $(C_FLAGS)
 
 clean: ## remove what was built
 	rm -rf build
@@ -164,5 +178,5 @@ help: ## this list
 
 always:
 .PHONY: all tests install quickstart check unit tsan asan valgrind python cli system kill model \
-        lint bench format clean help always
--include $(LIB_O:.o=.d) $(FLUSH_O:.o=.d) $(TOOL_O:.o=.d) $(TEST_C:%.c=$(B)/obj/%.d) $(TEST_HELP_O:.o=.d)
+        lint bench format lint-format lint-tidy clean help always
+-include $(patsubst %.o,%.d,$(LIB_O) $(FLUSH_O) $(TOOL_O) $(TEST_HELP_O)) $(TEST_C:%.c=$(B)/obj/%.d)
