@@ -2,44 +2,53 @@
  *
  * shmwal.h - one write-ahead log, shared by the processes of one machine.
  *
- * Every process that opens a log appends to the same ring in shared memory; one flusher process writes what was
- * appended to segment files and syncs them. An append makes no system call and waits for no disk.
+ * Every process that opens a log appends to the same ring in shared memory; one flusher process
+ * writes what was appended to segment files and syncs them. An append makes no system call and
+ * waits for no disk.
  *
  * WHAT IS GUARANTEED
  *
- *   A position in the log is an LSN, a 64-bit byte position. Appending returns the LSN just past the record; there is
- *   one order for all processes, the order in which room was reserved. A record stands at one of three levels:
+ *   A position in the log is an LSN, a 64-bit byte position. Appending returns the LSN just past
+ *   the record; there is one order for all processes, the order in which room was reserved. A
+ *   record stands at one of three levels:
  *
- *     SHMWAL_COMMITTED   its append has returned. It survives the death, by SIGKILL too, of any process or of all of
- *                        them, the flusher included. It does not survive a power loss or a crash of the kernel.
+ *     SHMWAL_COMMITTED   its append has returned. It survives the death, by SIGKILL too, of any
+ *                        process or of all of them, the flusher included. It does not survive a
+ *                        power loss or a crash of the kernel.
  *     SHMWAL_DURABLE     the device has confirmed it. It survives those as well.
  *     SHMWAL_REPLICATED  other machines hold it. Nothing raises this level yet; its watermark is 0.
  *
- *   - A record is durable if and only if shmwal_lsn(log, SHMWAL_DURABLE) >= its LSN. Any process may wait for any LSN,
- *     whoever appended it, with a deadline.
- *   - Nothing acknowledged is lost, altered or reordered, and nothing that was not appended is invented. After a power
- *     loss the log is a prefix of what was committed and holds all that was durable.
- *   - Nothing is dropped silently. A full ring makes an append wait until its deadline, or fail, as the caller chose.
- *   - Damage is never skipped silently. What a crash tore off behind the durable point is cut and reported; damage
- *     before it is refused, with file and offset.
+ *   - A record is durable if and only if shmwal_lsn(log, SHMWAL_DURABLE) >= its LSN. Any process
+ *     may wait for any LSN, whoever appended it, with a deadline.
+ *   - Nothing acknowledged is lost, altered or reordered, and nothing that was not appended is
+ *     invented. After a power loss the log is a prefix of what was committed and holds all that
+ *     was durable.
+ *   - Nothing is dropped silently. A full ring makes an append wait until its deadline, or fail,
+ *     as the caller chose.
+ *   - Damage is never skipped silently. What a crash tore off behind the durable point is cut and
+ *     reported; damage before it is refused, with file and offset.
  *
  * WHAT IS NOT
  *
- *   - Processes that append to one log trust each other: they share writable memory, as threads do. The flusher trusts
- *     none of them: it validates every record and writes an invalid one as a filler that carries no data.
- *   - A reservation that is neither committed nor discarded holds back the durability of everything behind it while
- *     its process lives. It is given up only when that process is proven dead, never on a time-out.
+ *   - Processes that append to one log trust each other: they share writable memory, as threads
+ *     do. The flusher trusts none of them: it validates every record and writes an invalid one as
+ *     a filler that carries no data.
+ *   - A reservation that is neither committed nor discarded holds back the durability of
+ *     everything behind it while its process lives. It is given up only when that process is
+ *     proven dead, never on a time-out.
  *
  * RULES FOR ALL FUNCTIONS
  *
- *   Results    0 or a positive result, or a negative errno. After a failure shmwal_error() has the sentence for a
- *              person; outputs are untouched.
- *   Threads    A handle may be used by any number of threads at once; shmwal_close must be the last use. A reader is
- *              for one thread at a time.
- *   Fork       A handle works on in a forked child: its first use there attaches anew by itself. A slot reserved before
- *              a fork belongs to the parent alone. The library starts no thread, keeps no file descriptor open between
- *              calls and installs no handler; a program may close all descriptors it does not know.
- *   Signals    shmwal_append may be called from a signal handler on a handle that this process has used before.
+ *   Results    0 or a positive result, or a negative errno. After a failure shmwal_error() has the
+ *              sentence for a person; outputs are untouched.
+ *   Threads    A handle may be used by any number of threads at once; shmwal_close must be the
+ *              last use. A reader is for one thread at a time.
+ *   Fork       A handle works on in a forked child: its first use there attaches anew by itself. A
+ *              slot reserved before a fork belongs to the parent alone. The library starts no
+ *              thread and installs no handler, and a handle keeps no file descriptor open: a
+ *              program may close all those that it does not know.
+ *   Signals    shmwal_append may be called from a signal handler on a handle that this process has
+ *              used before.
  *   Time       Time-outs are nanoseconds of CLOCK_MONOTONIC: -1 no limit, 0 do not wait.
  *   Errors     that callers branch on:
  *                -ETIMEDOUT  the deadline passed
@@ -77,17 +86,16 @@ typedef enum shmwal_level {
     SHMWAL_REPLICATED = 2,
 } shmwal_level;
 
-/* What a record's payload claims to be. The library stores the claim and does not check it. 1 to 255 may be used;
- * values from 16 on are the application's own and are shown as bytes by the tools. */
+/* What a record's payload claims to be. The library stores the claim and does not check it. 1 to
+ * 255 may be used; values from 16 on are the application's own and are shown as bytes by the
+ * tools. */
 enum {
     SHMWAL_BYTES = 1,
     SHMWAL_TEXT = 2, /* UTF-8 */
     SHMWAL_JSON = 3, /* one JSON value, UTF-8 */
 };
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Opening
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- Opening ------------------------------------------------------------------------------- */
 
 enum {
     SHMWAL_NO_CREATE = 1u << 0,  /* fail with -ENOENT where there is no log */
@@ -95,42 +103,53 @@ enum {
 };
 
 typedef struct shmwal_options {
-    size_t size;                 /* of this struct, set by SHMWAL_OPTIONS_INIT: how the library knows its version */
-    uint32_t flags;              /* SHMWAL_NO_CREATE, SHMWAL_NO_FLUSHER */
-    uint32_t reserved;           /* 0 */
-    uint64_t ring_bytes;         /* at creation: 0 for 32 MiB; rounded up to a power of two, 64 KiB to 64 GiB */
-    uint64_t segment_bytes;      /* at creation: 0 for 64 MiB; rounded up to 4 KiB, 64 KiB to 64 GiB */
-    int64_t full_timeout_ns;     /* how long an append waits for room: -1 for ever (the default), 0 -EAGAIN at once,
-                                    else -ETIMEDOUT when it is over */
-    uint64_t commit_interval_ns; /* how long the flusher may gather before it syncs while nobody waits; of all attached
-                                    handles the smallest holds; 0, the default: as soon as the device is free */
+    /* Of this struct, set by SHMWAL_OPTIONS_INIT: how the library knows its version. */
+    size_t size;
+    uint32_t flags; /* SHMWAL_NO_CREATE, SHMWAL_NO_FLUSHER */
+    uint32_t reserved;
+    /* At creation. 0: 32 MiB. Rounded up to a power of two; 64 KiB to 64 GiB. */
+    uint64_t ring_bytes;
+    /* At creation. 0: 64 MiB. Rounded up to 4 KiB; 64 KiB to 64 GiB. */
+    uint64_t segment_bytes;
+    /* How long an append waits for room: -1, the default, for ever; 0 -EAGAIN at once; else
+     * -ETIMEDOUT when it is over. */
+    int64_t full_timeout_ns;
+    /* How long the flusher may gather before it syncs while nobody waits. Of all attached handles
+     * the smallest holds. 0, the default: as soon as the device is free. */
+    uint64_t commit_interval_ns;
 } shmwal_options;
 
+/* clang-format off */
 #define SHMWAL_OPTIONS_INIT {sizeof(shmwal_options), 0, 0, 0, 0, -1, 0}
+/* clang-format on */
 
 /* Opens the log at `path`, a directory, and stores a handle in *log.
  *
- * With `options` NULL or all default: creates the log, and missing parent directories, if nothing is there; attaches
- * to its ring, creating that too if need be; starts a flusher if none runs, and waits until it does. The sizes of an
- * existing log stand; those in `options` are then ignored.
+ * With `options` NULL or all default: creates the log, and missing parent directories, if nothing
+ * is there; attaches to its ring, creating that too if need be; starts a flusher if none runs, and
+ * waits until it does. The sizes of an existing log stand; those in `options` are then ignored.
  *
- * The flusher is found, in this order: the environment's DURALOG_FLUSHER, a file duralog-flusher beside the library,
- * the directory it was installed in, PATH. It runs detached from the caller, writes to flusher.log in the log's
- * directory, and ends some seconds after the last handle is gone and all is durable.
+ * The flusher is found, in this order: the environment's DURALOG_FLUSHER, a file duralog-flusher
+ * beside the library, the directory it was installed in, PATH. It runs detached from the caller,
+ * writes to flusher.log in the log's directory, and ends some seconds after the last handle is
+ * gone and all is durable.
  *
- * Blocks: while a ring or a flusher is started, until the log's last segment is read (tens of milliseconds).
- * Errors: -ENOENT, -EACCES, -EPROTO, -EBADMSG, -ENOTDIR (a file is there), -ENOTEMPTY (a directory that is no log),
- * -EINVAL (sizes), -ENOSPC (/dev/shm or the disk is full), -ENOEXEC (no flusher could be started), -EUSERS (too many
- * handles: 4096 a log), and those of the file system. */
+ * Blocks: while a ring or a flusher is started, until the log's last segment is read (tens of
+ * milliseconds). Errors: -ENOENT, -EACCES, -EPROTO, -EBADMSG, -ENOTDIR (a file is there),
+ * -ENOTEMPTY (a directory that is no log), -EINVAL (sizes), -ENOSPC (/dev/shm or the disk is
+ * full), -ENOEXEC (no flusher could be started), -EUSERS (too many handles: 4096 a log), and those
+ * of the file system. */
 SHMWAL_API int shmwal_open(const char *path, const shmwal_options *options, shmwal **log);
 
-/* Makes a log at `path`, and missing parent directories, and syncs it; leaves neither a ring nor a flusher behind. Of
- * `options` (NULL: the defaults) only the sizes count. A log that is there is left as it is.
- * Errors: -EACCES, -EPROTO, -EBADMSG, -ENOTDIR, -ENOTEMPTY, -EINVAL (sizes), -ENOSPC, and those of the file system. */
+/* Makes a log at `path`, and missing parent directories, and syncs it; leaves neither a ring nor a
+ * flusher behind. Of `options` (NULL: the defaults) only the sizes count. A log that is there is
+ * left as it is. Errors: -EACCES, -EPROTO, -EBADMSG, -ENOTDIR, -ENOTEMPTY, -EINVAL (sizes),
+ * -ENOSPC, and those of the file system. */
 SHMWAL_API int shmwal_create(const char *path, const shmwal_options *options);
 
-/* Detaches and frees the handle. Never blocks for a disk: what is committed stays so, and becomes durable later. The
- * caller's open reservations become fillers. In a forked child it frees the child's copy only. NULL does nothing. */
+/* Detaches and frees the handle. Never blocks for a disk: what is committed stays so, and becomes
+ * durable later. The caller's open reservations become fillers. In a forked child it frees the
+ * child's copy only. NULL does nothing. */
 SHMWAL_API int shmwal_close(shmwal *log);
 
 /* The log's absolute path, valid as long as the handle. */
@@ -139,81 +158,81 @@ SHMWAL_API const char *shmwal_path(const shmwal *log);
 /* Writes the log's UUID, 36 characters and a NUL, to `text`. */
 SHMWAL_API void shmwal_uuid(const shmwal *log, char text[37]);
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Appending
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- Appending ----------------------------------------------------------------------------- */
 
-/* Appends a copy of `length` bytes (0 is allowed) as a record of type SHMWAL_BYTES; it is committed on return.
- * Stores the LSN just past it in *lsn, unless that is NULL.
+/* Appends a copy of `length` bytes (0 is allowed) as a record of type SHMWAL_BYTES; it is
+ * committed on return. Stores the LSN just past it in *lsn, unless that is NULL.
  *
- * Makes no system call, but the one that wakes an idle flusher and, while the ring is full, those that wait for room:
- * then it blocks as long as the handle's full_timeout_ns says.
- * Errors: -EAGAIN, -ETIMEDOUT, -EMSGSIZE, -EIO, -ESHUTDOWN; -EINVAL for a NULL handle or data. */
+ * Makes no system call, but the one that wakes an idle flusher and, while the ring is full, those
+ * that wait for room: then it blocks as long as the handle's full_timeout_ns says. Errors:
+ * -EAGAIN, -ETIMEDOUT, -EMSGSIZE, -EIO, -ESHUTDOWN; -EINVAL for a NULL handle or data. */
 SHMWAL_API int shmwal_append(shmwal *log, const void *data, size_t length, uint64_t *lsn);
 
 /* The same, with a type. */
-SHMWAL_API int shmwal_append_typed(shmwal *log, const void *data, size_t length, uint32_t type, uint64_t *lsn);
+SHMWAL_API int shmwal_append_typed(shmwal *log, const void *data, size_t length, uint32_t type,
+                                   uint64_t *lsn);
 
 /* The same, with a type and a time-out of its own in place of the handle's. */
-SHMWAL_API int shmwal_append_for(shmwal *log, const void *data, size_t length, uint32_t type, int64_t timeout_ns,
-                                 uint64_t *lsn);
+SHMWAL_API int shmwal_append_for(shmwal *log, const void *data, size_t length, uint32_t type,
+                                 int64_t timeout_ns, uint64_t *lsn);
 
-/* Appends `count` records whose payloads lie end to end in `data`; lengths[i] is the i-th's length, types[i] its type
- * (`types` NULL: all SHMWAL_BYTES). Cheaper than as many appends: records share a reservation, up to 64 KiB of them,
- * and those that share one stand in the log together or not at all. Other processes' records may come between two
- * reservations.
+/* Appends `count` records whose payloads lie end to end in `data`; lengths[i] is the i-th's
+ * length, types[i] its type (`types` NULL: all SHMWAL_BYTES). Cheaper than as many appends:
+ * records share a reservation, up to 64 KiB of them, and those that share one stand in the log
+ * together or not at all. Other processes' records may come between two reservations.
  *
- * Stores the LSN just past the last record in *lsn and returns 0; or a negative errno with *appended telling how many
- * of the first records are in the log (both may be NULL). The time-out is for all of them together. */
-SHMWAL_API int shmwal_append_batch(shmwal *log, const void *data, const uint32_t *lengths, const uint8_t *types,
-                                   size_t count, int64_t timeout_ns, uint64_t *lsn, size_t *appended);
+ * Stores the LSN just past the last record in *lsn and returns 0; or a negative errno with
+ * *appended telling how many of the first records are in the log (both may be NULL). The time-out
+ * is for all of them together. */
+SHMWAL_API int shmwal_append_batch(shmwal *log, const void *data, const uint32_t *lengths,
+                                   const uint8_t *types, size_t count, int64_t timeout_ns,
+                                   uint64_t *lsn, size_t *appended);
 
 typedef struct shmwal_slot {
     void *data;    /* `length` bytes to fill, in the ring itself, 16-byte aligned */
     size_t length; /* as reserved */
     uint32_t type; /* SHMWAL_BYTES; may be set until the commit */
     uint32_t private_state;
-    uint64_t private_start, private_owner;
+    uint64_t private_start, private_extent;
 } shmwal_slot;
 
-/* Reserves room for a record of `length` bytes that the caller builds in place. Waits for room as shmwal_append does.
- * Must be followed by shmwal_commit or shmwal_discard, soon: nothing behind it becomes durable before. If the process
- * dies first, the flusher puts a filler in its place. Same errors as shmwal_append. */
+/* Reserves room for a record of `length` bytes that the caller builds in place. Waits for room as
+ * shmwal_append does. Must be followed by shmwal_commit or shmwal_discard, soon: nothing behind it
+ * becomes durable before. If the process dies first, the flusher puts a filler in its place. Same
+ * errors as shmwal_append. */
 SHMWAL_API int shmwal_reserve(shmwal *log, size_t length, shmwal_slot *slot);
 
-/* Commits what was reserved; the LSN just past it goes to *lsn, unless NULL. -EINVAL if the slot is not reserved (any
- * more), or by another process (a parent) or handle. */
+/* Commits what was reserved; the LSN just past it goes to *lsn, unless NULL. -EINVAL if the slot
+ * is not reserved (any more), or by another process (a parent) or handle. */
 SHMWAL_API int shmwal_commit(shmwal *log, shmwal_slot *slot, uint64_t *lsn);
 
 /* Gives the reservation up: readers will see nothing. Same errors as shmwal_commit. */
 SHMWAL_API int shmwal_discard(shmwal *log, shmwal_slot *slot);
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Waiting
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting ------------------------------------------------------------------------------- */
 
-/* The level's watermark: all records that end at or before it have reached the level. SHMWAL_COMMITTED has no holes:
- * a reservation still open holds it back. No system call. 0 for SHMWAL_REPLICATED and for a NULL handle. */
+/* The level's watermark: all records that end at or before it have reached the level.
+ * SHMWAL_COMMITTED has no holes: a reservation still open holds it back. No system call. 0 for
+ * SHMWAL_REPLICATED and for a NULL handle. */
 SHMWAL_API uint64_t shmwal_lsn(const shmwal *log, shmwal_level level);
 
-/* The end of the last reservation of any process. All that any process has appended before this call ends at or before
- * it, so to wait for it is to wait for everything. No system call. */
+/* The end of the last reservation of any process. All that any process has appended before this
+ * call ends at or before it, so to wait for it is to wait for everything. No system call. */
 SHMWAL_API uint64_t shmwal_reserved_lsn(const shmwal *log);
 
-/* Waits until the level's watermark is at least `lsn`, or the time-out is over (-ETIMEDOUT; with 0 at once).
- * If the flusher died, a waiter starts another, unless its handle says SHMWAL_NO_FLUSHER.
- * Errors: -ETIMEDOUT, -EIO, -ESHUTDOWN, -EINVAL (an LSN that no append has returned yet), -ENOTSUP
- * (SHMWAL_REPLICATED), and those of starting a flusher. Signals do not end the wait. */
+/* Waits until the level's watermark is at least `lsn`, or the time-out is over (-ETIMEDOUT; with 0
+ * at once). If the flusher died, a waiter starts another, unless its handle says
+ * SHMWAL_NO_FLUSHER. Errors: -ETIMEDOUT, -EIO, -ESHUTDOWN, -EINVAL (an LSN that no append has
+ * returned yet), -ENOTSUP (SHMWAL_REPLICATED), and those of starting a flusher. Signals do not end
+ * the wait. */
 SHMWAL_API int shmwal_wait(shmwal *log, uint64_t lsn, shmwal_level level, int64_t timeout_ns);
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Reading
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ------------------------------------------------------------------------------- */
 
 typedef struct shmwal_record {
     const void *data;
     size_t length;
-    uint64_t lsn;  /* just past the record: what its append returned */
+    uint64_t lsn; /* just past the record: what its append returned */
     uint32_t type;
     uint32_t reserved;
 } shmwal_record;
@@ -222,86 +241,89 @@ typedef struct shmwal_record {
 typedef struct shmwal_damage {
     const char *segment; /* its file name */
     const char *reason;
-    uint64_t offset;     /* in that file, bytes */
-    uint64_t lsn;        /* all before it is intact */
+    uint64_t offset; /* in that file, bytes */
+    uint64_t lsn;    /* all before it is intact */
 } shmwal_damage;
 
-/* Opens a reader of the log at `path` that yields the records that end after `from_lsn`: exactly those appended after
- * the one whose append returned `from_lsn`. 0 reads all; a position within a record begins with the next one. The log
- * needs no ring and no flusher and may be a copy; permission to read its files is enough.
- * Reads what is durable: bound by the ring's durable LSN while there is a ring, else by what is valid on disk.
- * Errors: -ENOENT, -ENOTDIR, -EACCES, -EPROTO, -EBADMSG, -ERANGE (from_lsn beyond the log's end). */
+/* Opens a reader of the log at `path` that yields the records that end after `from_lsn`: exactly
+ * those appended after the one whose append returned `from_lsn`. 0 reads all; a position within a
+ * record begins with the next one. The log needs no ring and no flusher and may be a copy;
+ * permission to read its files is enough. Reads what is durable: bound by the ring's durable LSN
+ * while there is a ring, else by what is valid on disk. Errors: -ENOENT, -ENOTDIR, -EACCES,
+ * -EPROTO, -EBADMSG, -ERANGE (from_lsn beyond the log's end). */
 SHMWAL_API int shmwal_reader_open(const char *path, uint64_t from_lsn, shmwal_reader **reader);
 
-/* 1 and the next record, or 0 at the end for now: a later call may find more. *record is valid until the next call on
- * this reader. -EBADMSG at damage: all that precedes it has been yielded, and the reader stays there. -EIO if the
- * device fails to read. Blocks for reading files only. */
+/* 1 and the next record, or 0 at the end for now: a later call may find more. *record is valid
+ * until the next call on this reader. -EBADMSG at damage: all that precedes it has been yielded,
+ * and the reader stays there. -EIO if the device fails to read. Blocks for reading files only. */
 SHMWAL_API int shmwal_reader_next(shmwal_reader *reader, shmwal_record *record);
 
-/* The same for up to `capacity` records at once, which all stay valid until the next call; returns how many, 0 at the
- * end for now. */
-SHMWAL_API int shmwal_reader_next_batch(shmwal_reader *reader, shmwal_record *records, size_t capacity);
+/* The same for up to `capacity` records at once, which all stay valid until the next call; returns
+ * how many, 0 at the end for now. */
+SHMWAL_API int shmwal_reader_next_batch(shmwal_reader *reader, shmwal_record *records,
+                                        size_t capacity);
 
 /* Waits until more is durable than the reader has yielded: 0, or -ETIMEDOUT. */
 SHMWAL_API int shmwal_reader_wait(shmwal_reader *reader, int64_t timeout_ns);
 
-/* 1 if this reader has met a torn tail or damage, with *damage telling where; 0 if not. A torn tail is what a crash
- * left unfinished behind the last durable record: nothing that was acknowledged. */
+/* 1 if this reader has met a torn tail or damage, with *damage telling where; 0 if not. A torn
+ * tail is what a crash left unfinished behind the last durable record: nothing that was
+ * acknowledged. */
 SHMWAL_API int shmwal_reader_damage(const shmwal_reader *reader, shmwal_damage *damage);
 
 /* Closes and frees; NULL does nothing. */
 SHMWAL_API int shmwal_reader_close(shmwal_reader *reader);
 
-/* ------------------------------------------------------------------------------------------------------------------
- * Looking after a log
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- Looking after a log ------------------------------------------------------------------- */
 
 typedef enum shmwal_state {
     SHMWAL_STATE_OK = 0,      /* a flusher runs */
     SHMWAL_STATE_STOPPED = 1, /* none does */
-    SHMWAL_STATE_FROZEN = 2,  /* the device failed: the durable LSN stands still until a flusher is started anew */
+    SHMWAL_STATE_FROZEN = 2,  /* the device failed; a flusher must be started anew */
 } shmwal_state;
 
 typedef struct shmwal_status {
     size_t size; /* of this struct, set by the caller */
     shmwal_state state;
-    int device_errno;            /* why it is frozen, or what writing waits for (ENOSPC); 0 */
+    int device_errno; /* why it is frozen, or what writing waits for (ENOSPC); 0 */
     char uuid[37];
     uint64_t first_lsn, durable_lsn, committed_lsn, reserved_lsn;
     uint64_t ring_bytes, segment_bytes;
-    uint64_t segments, bytes;    /* segment files, and the disk space that they take */
-    uint64_t fillers_dead;       /* reservations of the dead, filled since the ring was made */
-    uint64_t fillers_invalid;    /* records that did not validate, filled since the ring was made */
-    int64_t flusher_pid;         /* in the flusher's own PID namespace; 0 if none runs */
-    int64_t oldest_pid;          /* whose reservation is the oldest open one; 0 if none is open, -1 if not known */
-    uint64_t oldest_lsn;         /* where it begins */
-    uint64_t oldest_age_ms;      /* for how long the flusher has seen it open */
+    uint64_t segments, bytes; /* segment files, and the disk space that they take */
+    uint64_t fillers_dead;    /* reservations of the dead, filled since the ring was made */
+    uint64_t fillers_invalid; /* records that did not validate, filled since the ring was made */
+    int64_t flusher_pid;      /* in the flusher's own PID namespace; 0 if none runs */
+    int64_t oldest_pid;       /* whose reservation is the oldest open one; 0 none, -1 not known */
+    uint64_t oldest_lsn;      /* where it begins */
+    uint64_t oldest_age_ms;   /* for how long the flusher has seen it open */
     int oldest_alive;
-    uint32_t attached;           /* handles */
+    uint32_t attached; /* handles */
 } shmwal_status;
 
-/* Fills *status for the log at `path`. Changes nothing and starts nothing; needs permission to read. A damaged log
- * gives -EBADMSG. */
+/* Fills *status for the log at `path`. Changes nothing and starts nothing; needs permission to
+ * read. A damaged log gives -EBADMSG. */
 SHMWAL_API int shmwal_get_status(const char *path, shmwal_status *status);
 
 typedef struct shmwal_verification {
     size_t size; /* of this struct, set by the caller */
     int torn, damaged;
     uint64_t records, first_lsn, last_lsn;
-    shmwal_damage damage; /* if torn or damaged; strings valid until this thread's next shmwal_verify */
+    shmwal_damage damage; /* if torn or damaged; valid until this thread's next shmwal_verify */
 } shmwal_verification;
 
-/* Reads the whole log at `path` and checks every byte of it. `progress`, unless NULL, is called now and then with the
- * bytes done and their total. Returns 0 with *result set, also for a damaged log; an error if it could not be read. */
+/* Reads the whole log at `path` and checks every byte of it. `progress`, unless NULL, is called
+ * now and then with the bytes done and their total. Returns 0 with *result set, also for a damaged
+ * log; an error if it could not be read. */
 SHMWAL_API int shmwal_verify(const char *path, shmwal_verification *result,
-                             void (*progress)(void *context, uint64_t done, uint64_t total), void *context);
+                             void (*progress)(void *context, uint64_t done, uint64_t total),
+                             void *context);
 
-/* Tells the log's flusher to write and sync all that is committed and to end; waits until it has, or the time-out is
- * over. 0 too if none runs. */
+/* Tells the log's flusher to write and sync all that is committed and to end; waits until it has,
+ * or the time-out is over. 0 too if none runs. */
 SHMWAL_API int shmwal_stop(const char *path, int64_t timeout_ns);
 
-/* The sentence for this thread's last failure: what happened, to which file and where, and what to do. Valid until its
- * next call of this library; never NULL. */
+/* The sentence for this thread's last failure: what happened, to which file and where, and what to
+ * do. Valid until its next call of this library; never NULL. */
 SHMWAL_API const char *shmwal_error(void);
 
 /* "1.0.0" */

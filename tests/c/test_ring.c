@@ -26,9 +26,9 @@ static void setup_at(uint64_t first_lsn)
     ck_assert_int_eq(ftruncate(fd, SIZE), 0);
     char *bytes = mmap(NULL, 2 * SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (int i = 0; i < 2; i++)
-        ck_assert_ptr_ne(mmap(bytes + i * SIZE, SIZE, PROT_READ | PROT_WRITE,
-                              MAP_SHARED | MAP_FIXED, fd, 0),
-                         MAP_FAILED);
+        ck_assert_ptr_ne(
+            mmap(bytes + i * SIZE, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0),
+            MAP_FAILED);
     close(fd);
     memset(headers, 0, sizeof headers);
     ring_initialize(&tail, first_lsn);

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT
+ * LDFLAGS: -Wl,--wrap=sys_pwrite_full -Wl,--wrap=sys_allocate
+ *
+ * The flusher: as a process of its own, and run in a forked child whose writes can be made to fail. */
+#include "flusher/flusher.h"
+#include "support.h"
+
+#include "region/shm.h"
+#include "region/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+/* ---- Failing writes: shared with the child that flushes. ---- */
+
+struct faults {
+    _Atomic int write_errno;    /* of the next writes, 0: none */
+    _Atomic int writes_to_fail; /* how many; -1: all */
+    _Atomic int allocate_errno;
+    _Atomic int failed;
+};
+static struct faults *faults;
+
+int __real_sys_pwrite_full(int fd, const void *data, size_t length, uint64_t offset, bool durable);
+int __wrap_sys_pwrite_full(int fd, const void *data, size_t length, uint64_t offset, bool durable);
+int __wrap_sys_pwrite_full(int fd, const void *data, size_t length, uint64_t offset, bool durable)
+{
+    int error = faults == NULL ? 0 : atomic_load(&faults->write_errno);
+    if (error != 0 && atomic_load(&faults->writes_to_fail) != 0) {
+        if (atomic_load(&faults->writes_to_fail) > 0)
+            atomic_fetch_sub(&faults->writes_to_fail, 1);
+        atomic_fetch_add(&faults->failed, 1);
+        return -error;
+    }
+    return __real_sys_pwrite_full(fd, data, length, offset, durable);
+}
+
+int __real_sys_allocate(int fd, uint64_t bytes);
+int __wrap_sys_allocate(int fd, uint64_t bytes);
+int __wrap_sys_allocate(int fd, uint64_t bytes)
+{
+    int error = faults == NULL ? 0 : atomic_load(&faults->allocate_errno);
+    return error != 0 ? -error : __real_sys_allocate(fd, bytes);
+}
+
+static shmwal *log_;
+
+static void setup(void)
+{
+    support_setup();
+    faults = mmap(NULL, sizeof *faults, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+static void teardown(void)
+{
+    shmwal_close(log_);
+    log_ = NULL;
+    memset((void *)faults, 0, sizeof *faults);
+    support_teardown();
+    munmap(faults, sizeof *faults);
+}
+
+/* A flusher in a child of ours, whose writes the faults rule. It ends by a stop. */
+static pid_t flush_in_child(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct flusher flusher;
+        if (flusher_open(&flusher, support_log, false) < 0)
+            _exit(99);
+        freopen("/dev/null", "w", stderr);
+        stop_on_signals(flusher.region.region.control);
+        int error = flusher_run(&flusher);
+        flusher_close(&flusher);
+        _exit(error < 0 ? 1 : 0);
+    }
+    return child;
+}
+
+static uint64_t append(const char *text)
+{
+    uint64_t lsn = 0;
+    SUPPORT_OK(shmwal_append(log_, text, strlen(text), &lsn));
+    return lsn;
+}
+
+static void wait_durable(uint64_t lsn)
+{
+    SUPPORT_OK(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 60 * SECONDS));
+}
+
+static shmwal_status status(void)
+{
+    shmwal_status found = {.size = sizeof found};
+    SUPPORT_OK(shmwal_get_status(support_log, &found));
+    return found;
+}
+
+static uint64_t count_records(void)
+{
+    shmwal_verification result = {.size = sizeof result};
+    SUPPORT_OK(shmwal_verify(support_log, &result, NULL, NULL));
+    ck_assert_msg(!result.damaged, "damaged: %s", result.damage.reason);
+    return result.records;
+}
+
+/* ---- One flusher, whatever happens ---- */
+
+START_TEST(killed_flusher_has_a_successor_that_finds_what_was_committed)
+{
+    log_ = support_open(0);
+    wait_durable(append("before"));
+    pid_t first = (pid_t)status().flusher_pid;
+    ck_assert_int_gt(first, 0);
+    kill(first, SIGKILL);
+    uint64_t lsn = append("after");
+    wait_durable(lsn);
+    ck_assert_int_ne((pid_t)status().flusher_pid, first);
+    ck_assert_uint_eq(count_records(), 2);
+}
+END_TEST
+
+START_TEST(flusher_killed_again_and_again_loses_nothing)
+{
+    log_ = support_open(0);
+    for (int i = 0; i < 20; i++) {
+        for (int j = 0; j < 20; j++)
+            append("x");
+        uint64_t lsn = append("y");
+        kill((pid_t)status().flusher_pid, SIGKILL);
+        wait_durable(lsn);
+    }
+    ck_assert_uint_eq(count_records(), 20 * 21);
+}
+END_TEST
+
+START_TEST(second_flusher_is_refused)
+{
+    struct flusher second;
+    log_ = support_open(0);
+    ck_assert_int_eq(flusher_open(&second, support_log, false), -EBUSY);
+    wait_durable(append("x"));
+}
+END_TEST
+
+START_TEST(all_killed_and_opened_anew_everything_committed_is_there)
+{
+    support_open(SHMWAL_NO_FLUSHER); /* keeps the ring, as its processes' death does */
+    pid_t child = fork();
+    if (child == 0) {
+        log_ = support_open(SHMWAL_NO_FLUSHER);
+        for (int i = 0; i < 100; i++)
+            append("committed");
+        raise(SIGKILL);
+    }
+    ck_assert_int_eq(support_wait(child), -SIGKILL);
+    log_ = support_open(0);
+    wait_durable(shmwal_reserved_lsn(log_));
+    ck_assert_uint_eq(count_records(), 100);
+}
+END_TEST
+
+/* ---- Stopping ---- */
+
+START_TEST(stop_drains_and_tells_those_who_stay)
+{
+    log_ = support_open(0);
+    uint64_t lsn = append("x");
+    SUPPORT_OK(shmwal_stop(support_log, 60 * SECONDS));
+    ck_assert_uint_eq(shmwal_lsn(log_, SHMWAL_DURABLE), lsn);
+    ck_assert_int_eq(shmwal_append(log_, "y", 1, NULL), -ESHUTDOWN);
+    ck_assert_int_eq(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 0), 0);
+    ck_assert_int_eq(status().state, SHMWAL_STATE_STOPPED);
+    shmwal *other = support_open(0); /* the next open starts one, and all goes on */
+    wait_durable(append("y"));
+    shmwal_close(other);
+}
+END_TEST
+
+START_TEST(stop_of_a_log_without_a_flusher_is_no_error)
+{
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    SUPPORT_OK(shmwal_stop(support_log, 0));
+    ck_assert_int_eq(shmwal_stop(support_directory, 0), -ENOTEMPTY);
+}
+END_TEST
+
+START_TEST(stopped_log_leaves_no_ring_once_nobody_is_attached)
+{
+    struct directory directory;
+    log_ = support_open(0);
+    append("x");
+    SUPPORT_OK(shmwal_stop(support_log, 60 * SECONDS));
+    SUPPORT_OK(directory_open(support_log, true, &directory));
+    int ring_fd = shm_object_open(&directory, SHM_RING, false);
+    ck_assert_int_ge(ring_fd, 0); /* we are attached */
+    close(ring_fd);
+    shmwal_close(log_);
+    log_ = NULL;
+    ck_assert_int_eq(shm_object_open(&directory, SHM_RING, false), -ENOENT);
+    directory_close(&directory);
+}
+END_TEST
+
+START_TEST(flusher_started_by_an_opener_ends_when_nobody_is_left)
+{
+    struct directory directory;
+    struct region_view view;
+    log_ = support_open(0);
+    append("x");
+    SUPPORT_OK(directory_open(support_log, true, &directory));
+    SUPPORT_OK(region_view_open(&directory, &view));
+    shmwal_close(log_);
+    log_ = NULL;
+    ck_assert_int_eq(region_view_wait(&view, 64, INT64_MAX), 0); /* until the view is gone */
+    ck_assert(region_view_gone(&view));
+    ck_assert_int_eq(shm_object_open(&directory, SHM_STATE, false), -ENOENT);
+    ck_assert_uint_eq(count_records(), 1);
+    region_view_close(&view);
+    directory_close(&directory);
+}
+END_TEST
+
+/* ---- The dead and the mad ---- */
+
+START_TEST(dead_producers_reservation_becomes_one_filler_of_its_size)
+{
+    log_ = support_open(0);
+    append("before");
+    pid_t child = fork();
+    if (child == 0) {
+        shmwal_slot slot;
+        if (shmwal_reserve(log_, 5000, &slot) < 0)
+            _exit(1);
+        raise(SIGKILL);
+    }
+    ck_assert_int_eq(support_wait(child), -SIGKILL);
+    uint64_t lsn = append("after");
+    ck_assert_uint_eq(lsn, 64 + 5056 + 64);
+    wait_durable(lsn);
+    ck_assert_uint_eq(status().fillers_dead, 1);
+    ck_assert_uint_eq(count_records(), 2);
+}
+END_TEST
+
+START_TEST(stopped_producers_reservation_is_waited_for_and_named)
+{
+    log_ = support_open(0);
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        shmwal_slot slot;
+        if (shmwal_reserve(log_, 1, &slot) < 0 || write(ends[1], "x", 1) != 1)
+            _exit(1);
+        raise(SIGSTOP);
+        *(char *)slot.data = 's';
+        _exit(shmwal_commit(log_, &slot, NULL) == 0 ? 0 : 1);
+    }
+    char byte;
+    ck_assert_int_eq(read(ends[0], &byte, 1), 1);
+    uint64_t lsn = append("behind");
+    ck_assert_int_eq(shmwal_wait(log_, lsn, SHMWAL_DURABLE, SECONDS / 5), -ETIMEDOUT);
+    shmwal_status found = status();
+    ck_assert_int_eq(found.oldest_pid, child);
+    ck_assert_uint_eq(found.oldest_lsn, 0);
+    ck_assert(found.oldest_alive);
+    ck_assert_uint_gt(found.oldest_age_ms, 0);
+    ck_assert_uint_eq(found.fillers_dead, 0);
+    kill(child, SIGCONT);
+    ck_assert_int_eq(support_wait(child), 0);
+    wait_durable(lsn);
+    ck_assert_int_eq(status().oldest_pid, 0);
+    ck_assert_uint_eq(count_records(), 2);
+}
+END_TEST
+
+START_TEST(record_that_does_not_validate_becomes_a_counted_filler)
+{
+    shmwal_slot slot;
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    append("good");
+    SUPPORT_OK(shmwal_reserve(log_, 4, &slot));
+    memcpy(slot.data, "good", 4);
+    SUPPORT_OK(shmwal_commit(log_, &slot, NULL));
+    memcpy(slot.data, "evil", 4); /* behind the commit, as a stray store does it */
+    uint64_t lsn = append("good");
+    shmwal *other = support_open(0);
+    wait_durable(lsn);
+    ck_assert_uint_eq(status().fillers_invalid, 1);
+    ck_assert_uint_eq(count_records(), 2);
+    shmwal_close(other);
+}
+END_TEST
+
+/* ---- The device ---- */
+
+START_TEST(write_that_fails_once_is_rehomed_and_nobody_notices)
+{
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    pid_t flusher = flush_in_child();
+    wait_durable(append("before"));
+    atomic_store(&faults->writes_to_fail, 1);
+    atomic_store(&faults->write_errno, EIO);
+    wait_durable(append("through a failure"));
+    ck_assert_int_eq(atomic_load(&faults->failed), 1);
+    wait_durable(append("after"));
+    ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+    ck_assert_int_eq(support_wait(flusher), 0);
+    ck_assert_uint_eq(count_records(), 3);
+}
+END_TEST
+
+START_TEST(device_that_fails_for_good_freezes_the_log_until_a_flusher_is_started_anew)
+{
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    pid_t flusher = flush_in_child();
+    uint64_t before = append("before");
+    wait_durable(before);
+    atomic_store(&faults->writes_to_fail, -1);
+    atomic_store(&faults->write_errno, EIO);
+    uint64_t lsn = append("not durable");
+    ck_assert_int_eq(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 60 * SECONDS), -EIO);
+    ck_assert_int_eq(shmwal_append(log_, "x", 1, NULL), -EIO);
+    ck_assert_uint_eq(shmwal_lsn(log_, SHMWAL_DURABLE), before);
+    ck_assert_int_eq(status().state, SHMWAL_STATE_FROZEN);
+    ck_assert_int_eq(status().device_errno, EIO);
+    atomic_store(&faults->write_errno, 0); /* the device is well, but nothing thaws by itself */
+    ck_assert_int_eq(shmwal_append(log_, "x", 1, NULL), -EIO);
+    ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+    ck_assert_int_eq(support_wait(flusher), 1);
+    flusher = flush_in_child();
+    wait_durable(lsn); /* the ring still had it */
+    ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+    ck_assert_int_eq(support_wait(flusher), 0);
+    ck_assert_uint_eq(count_records(), 2);
+}
+END_TEST
+
+START_TEST(full_disk_is_back_pressure_and_goes_on_by_itself)
+{
+    static char bytes[8000];
+    uint64_t lsn = 0;
+    int error = 0;
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    atomic_store(&faults->allocate_errno, ENOSPC);
+    pid_t flusher = flush_in_child();
+    while (error == 0) /* until the first segment and then the ring are full */
+        error = shmwal_append_for(log_, bytes, sizeof bytes, 1, SECONDS / 5, &lsn);
+    ck_assert_int_eq(error, -ETIMEDOUT);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "No space left"));
+    ck_assert_int_eq(status().device_errno, ENOSPC);
+    ck_assert_int_eq(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 0), -ETIMEDOUT);
+    atomic_store(&faults->allocate_errno, 0);
+    wait_durable(lsn);
+    ck_assert_int_eq(status().device_errno, 0);
+    ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+    ck_assert_int_eq(support_wait(flusher), 0);
+    ck_assert_uint_eq(count_records(), lsn / 8064);
+}
+END_TEST
+
+/* ---- Gathering ---- */
+
+START_TEST(commit_interval_holds_back_until_somebody_waits)
+{
+    shmwal_options options = support_options(0);
+    options.commit_interval_ns = 3600 * SECONDS;
+    SUPPORT_OK(shmwal_open(support_log, &options, &log_));
+    wait_durable(append("settles whatever came before"));
+    uint64_t durable = shmwal_lsn(log_, SHMWAL_DURABLE);
+    uint64_t lsn = 0;
+    for (int i = 0; i < 100; i++)
+        lsn = append("gathered");
+    usleep(100000);
+    ck_assert_uint_eq(shmwal_lsn(log_, SHMWAL_DURABLE), durable);
+    wait_durable(lsn);
+}
+END_TEST
+
+START_TEST(commit_interval_of_the_most_impatient_handle_holds)
+{
+    shmwal_options options = support_options(0);
+    options.commit_interval_ns = 3600 * SECONDS;
+    SUPPORT_OK(shmwal_open(support_log, &options, &log_));
+    shmwal *impatient = support_open(0);
+    append("x");
+    while (shmwal_lsn(log_, SHMWAL_DURABLE) < 64) /* nobody waits, and it comes all the same */
+        usleep(1000);
+    shmwal_close(impatient);
+}
+END_TEST
+
+START_TEST(commit_interval_does_not_become_back_pressure)
+{
+    char bytes[1000] = {0};
+    shmwal_options options = support_options(0);
+    options.commit_interval_ns = 3600 * SECONDS;
+    SUPPORT_OK(shmwal_open(support_log, &options, &log_));
+    for (int i = 0; i < 500; i++) /* several rings full */
+        SUPPORT_OK(shmwal_append_for(log_, bytes, sizeof bytes, 1, 60 * SECONDS, NULL));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("flusher");
+    TCase *cases = tcase_create("flusher");
+    tcase_set_timeout(cases, 180);
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_test(cases, killed_flusher_has_a_successor_that_finds_what_was_committed);
+    tcase_add_test(cases, flusher_killed_again_and_again_loses_nothing);
+    tcase_add_test(cases, second_flusher_is_refused);
+    tcase_add_test(cases, all_killed_and_opened_anew_everything_committed_is_there);
+    tcase_add_test(cases, stop_drains_and_tells_those_who_stay);
+    tcase_add_test(cases, stop_of_a_log_without_a_flusher_is_no_error);
+    tcase_add_test(cases, stopped_log_leaves_no_ring_once_nobody_is_attached);
+    tcase_add_test(cases, flusher_started_by_an_opener_ends_when_nobody_is_left);
+    tcase_add_test(cases, dead_producers_reservation_becomes_one_filler_of_its_size);
+    tcase_add_test(cases, stopped_producers_reservation_is_waited_for_and_named);
+    tcase_add_test(cases, record_that_does_not_validate_becomes_a_counted_filler);
+    tcase_add_test(cases, write_that_fails_once_is_rehomed_and_nobody_notices);
+    tcase_add_test(cases,
+                   device_that_fails_for_good_freezes_the_log_until_a_flusher_is_started_anew);
+    tcase_add_test(cases, full_disk_is_back_pressure_and_goes_on_by_itself);
+    tcase_add_test(cases, commit_interval_holds_back_until_somebody_waits);
+    tcase_add_test(cases, commit_interval_of_the_most_impatient_handle_holds);
+    tcase_add_test(cases, commit_interval_does_not_become_back_pressure);
+    suite_add_tcase(suite, cases);
+    return support_main(suite);
+}

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Appending, reserving, waiting: the producer's calls, against a real flusher or none. */
+#include "support.h"
+
+#include "region/shm.h"
+#include "region/view.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+static shmwal *log_;
+
+static void setup(void)
+{
+    support_setup();
+}
+
+/* Tests that use NO_FLUSHER leave the ring to the teardown's flusher. */
+static void teardown(void)
+{
+    shmwal_close(log_);
+    log_ = NULL;
+    support_teardown();
+}
+
+static uint64_t append(const char *text)
+{
+    uint64_t lsn = 0;
+    SUPPORT_OK(shmwal_append(log_, text, strlen(text), &lsn));
+    return lsn;
+}
+
+/* All that is durable, each payload on a line. */
+static char *contents(void)
+{
+    static char text[1 << 20];
+    shmwal_reader *reader;
+    shmwal_record record;
+    size_t used = 0;
+    SUPPORT_OK(shmwal_reader_open(support_log, 0, &reader));
+    int got;
+    while ((got = shmwal_reader_next(reader, &record)) == 1)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%.*s\n", (int)record.length,
+                                 (const char *)record.data);
+    SUPPORT_OK(got);
+    shmwal_reader_close(reader);
+    text[used] = 0;
+    return text;
+}
+
+START_TEST(append_returns_the_lsn_just_past_the_record)
+{
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    ck_assert_uint_eq(append("a"), 64);
+    ck_assert_uint_eq(append("48 bytes fit beside the sixteen of the header...."), 192);
+    ck_assert_uint_eq(shmwal_lsn(log_, SHMWAL_COMMITTED), 192);
+    ck_assert_uint_eq(shmwal_reserved_lsn(log_), 192);
+    ck_assert_uint_eq(shmwal_lsn(log_, SHMWAL_DURABLE), 0);
+}
+END_TEST
+
+START_TEST(append_becomes_durable_and_is_read_back)
+{
+    log_ = support_open(0);
+    append("one");
+    append("");
+    uint64_t lsn = append("three");
+    SUPPORT_OK(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 30 * SECONDS));
+    ck_assert_uint_ge(shmwal_lsn(log_, SHMWAL_DURABLE), lsn);
+    ck_assert_str_eq(contents(), "one\n\nthree\n");
+}
+END_TEST
+
+START_TEST(append_refuses_bad_arguments_and_keeps_the_handle_usable)
+{
+    uint64_t lsn = 99;
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    ck_assert_int_eq(shmwal_append(NULL, "x", 1, &lsn), -EINVAL);
+    ck_assert_int_eq(shmwal_append(log_, NULL, 1, &lsn), -EINVAL);
+    ck_assert_int_eq(shmwal_append_typed(log_, "x", 1, 0, &lsn), -EINVAL);
+    ck_assert_int_eq(shmwal_append_typed(log_, "x", 1, 256, &lsn), -EINVAL);
+    ck_assert_uint_eq(lsn, 99);
+    ck_assert_uint_eq(append("x"), 64);
+}
+END_TEST
+
+START_TEST(append_larger_than_the_ring_can_take_is_refused)
+{
+    static char large[64 * 1024];
+    uint64_t lsn = 99;
+    log_ = support_open(0);
+    ck_assert_int_eq(shmwal_append(log_, large, sizeof large, &lsn), -EMSGSIZE);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "ring_bytes"));
+    ck_assert_uint_eq(lsn, 99);
+    SUPPORT_OK(shmwal_append(log_, large, 32 * 1024 - 16, &lsn)); /* just half the ring */
+    ck_assert_int_eq(shmwal_append(log_, large, 32 * 1024 - 15, NULL), -EMSGSIZE);
+    SUPPORT_OK(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 30 * SECONDS));
+}
+END_TEST
+
+static void fill_the_ring(void)
+{
+    char bytes[1000] = {0};
+    int error = 0;
+    while (error == 0)
+        error = shmwal_append_for(log_, bytes, sizeof bytes, SHMWAL_BYTES, 0, NULL);
+    ck_assert_int_eq(error, -EAGAIN);
+}
+
+START_TEST(append_to_a_full_ring_fails_at_once_or_in_time)
+{
+    char bytes[1000] = {0};
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    fill_the_ring();
+    uint64_t end = shmwal_reserved_lsn(log_);
+    ck_assert_int_eq(shmwal_append_for(log_, bytes, sizeof bytes, 1, 1000000, NULL), -ETIMEDOUT);
+    ck_assert_uint_eq(shmwal_reserved_lsn(log_), end);
+}
+END_TEST
+
+/* The flusher is started only when somebody already waits for room. */
+START_TEST(append_to_a_full_ring_goes_on_when_there_is_room)
+{
+    char bytes[1000] = {0};
+    uint64_t lsn;
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    fill_the_ring();
+    pid_t child = fork();
+    if (child == 0) {
+        shmwal *own;
+        usleep(20000);
+        _exit(shmwal_open(support_log, NULL, &own) == 0 ? 0 : 1);
+    }
+    SUPPORT_OK(shmwal_append_for(log_, bytes, sizeof bytes, 1, 60 * SECONDS, &lsn));
+    ck_assert_int_eq(support_wait(child), 0);
+    SUPPORT_OK(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 60 * SECONDS));
+}
+END_TEST
+
+START_TEST(reserve_commit_and_discard_do_what_they_say)
+{
+    shmwal_slot one, two, three;
+    uint64_t lsn;
+    log_ = support_open(0);
+    SUPPORT_OK(shmwal_reserve(log_, 5, &one));
+    SUPPORT_OK(shmwal_reserve(log_, 5, &two));
+    SUPPORT_OK(shmwal_reserve(log_, 5, &three));
+    ck_assert_uint_eq((uintptr_t)one.data % 16, 0);
+    memcpy(one.data, "first", 5);
+    memcpy(two.data, "never", 5);
+    memcpy(three.data, "third", 5);
+    SUPPORT_OK(shmwal_commit(log_, &three, &lsn));
+    ck_assert_uint_eq(shmwal_lsn(log_, SHMWAL_COMMITTED), 0);
+    SUPPORT_OK(shmwal_discard(log_, &two));
+    SUPPORT_OK(shmwal_commit(log_, &one, NULL));
+    SUPPORT_OK(shmwal_wait(log_, lsn, SHMWAL_COMMITTED, 0));
+    SUPPORT_OK(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 30 * SECONDS));
+    ck_assert_str_eq(contents(), "first\nthird\n");
+}
+END_TEST
+
+START_TEST(commit_of_a_slot_that_is_not_reserved_is_refused)
+{
+    shmwal_slot slot, copy;
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    shmwal *other = support_open(SHMWAL_NO_FLUSHER);
+    SUPPORT_OK(shmwal_reserve(log_, 5, &slot));
+    copy = slot;
+    ck_assert_int_eq(shmwal_commit(other, &slot, NULL), -EINVAL);
+    copy.length = 5000;
+    ck_assert_int_eq(shmwal_commit(log_, &copy, NULL), -EINVAL);
+    copy = slot;
+    copy.type = 0;
+    ck_assert_int_eq(shmwal_commit(log_, &copy, NULL), -EINVAL);
+    copy = slot;
+    SUPPORT_OK(shmwal_commit(log_, &slot, NULL));
+    ck_assert_int_eq(shmwal_commit(log_, &slot, NULL), -EINVAL);
+    ck_assert_int_eq(shmwal_discard(log_, &copy), -EINVAL);
+    shmwal_close(other);
+}
+END_TEST
+
+START_TEST(batch_appends_in_order_and_says_how_far_it_came)
+{
+    uint32_t lengths[] = {3, 0, 5, 1 << 20, 1};
+    uint8_t types[] = {SHMWAL_BYTES, SHMWAL_TEXT, SHMWAL_JSON, SHMWAL_BYTES, SHMWAL_BYTES};
+    uint64_t lsn = 0;
+    size_t appended = 99;
+    log_ = support_open(0);
+    SUPPORT_OK(shmwal_append_batch(log_, "onethree", lengths, types, 3, -1, &lsn, &appended));
+    ck_assert_uint_eq(appended, 3);
+    ck_assert_uint_eq(lsn, 192);
+    ck_assert_int_eq(shmwal_append_batch(log_, "onethree", lengths, types, 5, -1, NULL, &appended),
+                     -EMSGSIZE);
+    ck_assert_uint_eq(appended, 3);
+    SUPPORT_OK(shmwal_wait(log_, 384, SHMWAL_DURABLE, 30 * SECONDS));
+    ck_assert_str_eq(contents(), "one\n\nthree\none\n\nthree\n");
+}
+END_TEST
+
+START_TEST(batch_larger_than_the_ring_waits_for_room_as_it_goes)
+{
+    enum { COUNT = 2000 };
+    static char data[COUNT * 100];
+    static uint32_t lengths[COUNT];
+    uint64_t lsn;
+    for (int i = 0; i < COUNT; i++)
+        lengths[i] = 100;
+    log_ = support_open(0);
+    SUPPORT_OK(shmwal_append_batch(log_, data, lengths, NULL, COUNT, 60 * SECONDS, &lsn, NULL));
+    ck_assert_uint_eq(lsn, COUNT * 128);
+    SUPPORT_OK(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 60 * SECONDS));
+}
+END_TEST
+
+START_TEST(wait_refuses_what_can_never_come)
+{
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    uint64_t lsn = append("x");
+    ck_assert_int_eq(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 0), -ETIMEDOUT);
+    ck_assert_int_eq(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 1000000), -ETIMEDOUT);
+    ck_assert_int_eq(shmwal_wait(log_, lsn + 1, SHMWAL_DURABLE, -1), -EINVAL);
+    ck_assert_int_eq(shmwal_wait(log_, lsn, SHMWAL_REPLICATED, -1), -ENOTSUP);
+    ck_assert_int_eq(shmwal_wait(log_, lsn, (shmwal_level)9, -1), -EINVAL);
+    ck_assert_int_eq(shmwal_wait(log_, 0, SHMWAL_DURABLE, 0), 0);
+}
+END_TEST
+
+START_TEST(closed_handles_open_reservation_becomes_a_filler)
+{
+    shmwal_slot slot;
+    uint64_t lsn;
+    log_ = support_open(0);
+    shmwal *other = support_open(0);
+    SUPPORT_OK(shmwal_reserve(other, 5, &slot));
+    lsn = append("behind it");
+    ck_assert_int_eq(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 20000000), -ETIMEDOUT);
+    shmwal_close(other);
+    SUPPORT_OK(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 30 * SECONDS));
+    ck_assert_str_eq(contents(), "behind it\n");
+}
+END_TEST
+
+/* ---- Forks ---- */
+
+START_TEST(forked_child_appends_through_its_parents_handle)
+{
+    log_ = support_open(0);
+    append("parent");
+    pid_t child = fork();
+    if (child == 0) {
+        uint64_t lsn;
+        _exit(shmwal_append(log_, "child", 5, &lsn) == 0 &&
+                      shmwal_wait(log_, lsn, SHMWAL_DURABLE, 30 * SECONDS) == 0
+                  ? 0
+                  : 1);
+    }
+    ck_assert_int_eq(support_wait(child), 0);
+    append("parent again");
+    SUPPORT_OK(shmwal_wait(log_, shmwal_reserved_lsn(log_), SHMWAL_DURABLE, 30 * SECONDS));
+    ck_assert_str_eq(contents(), "parent\nchild\nparent again\n");
+}
+END_TEST
+
+START_TEST(forked_child_that_closes_leaves_its_parent_attached)
+{
+    log_ = support_open(0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(shmwal_close(log_) == 0 ? 0 : 1);
+    ck_assert_int_eq(support_wait(child), 0);
+    append("still here");
+    SUPPORT_OK(shmwal_wait(log_, 64, SHMWAL_DURABLE, 30 * SECONDS));
+}
+END_TEST
+
+START_TEST(slot_reserved_before_a_fork_belongs_to_the_parent)
+{
+    shmwal_slot slot;
+    log_ = support_open(0);
+    SUPPORT_OK(shmwal_reserve(log_, 1, &slot));
+    pid_t child = fork();
+    if (child == 0)
+        _exit(shmwal_commit(log_, &slot, NULL) == -EINVAL ? 0 : 1);
+    ck_assert_int_eq(support_wait(child), 0);
+    *(char *)slot.data = 'p';
+    SUPPORT_OK(shmwal_commit(log_, &slot, NULL));
+    SUPPORT_OK(shmwal_wait(log_, 64, SHMWAL_DURABLE, 30 * SECONDS));
+    ck_assert_str_eq(contents(), "p\n");
+}
+END_TEST
+
+/* Fork while other threads of the parent are in the middle of appends, again and again. */
+static _Atomic int stop_appending;
+
+static void *append_until_told(void *unused)
+{
+    while (!atomic_load(&stop_appending))
+        if (shmwal_append(log_, "thread", 6, NULL) < 0)
+            abort();
+    return unused;
+}
+
+START_TEST(forked_children_of_a_busy_process_work)
+{
+    pthread_t threads[2];
+    log_ = support_open(0);
+    atomic_store(&stop_appending, 0);
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, append_until_told, NULL);
+    for (int i = 0; i < 50; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            int error = shmwal_append(log_, "child", 5, NULL);
+            _exit(error == 0 ? 0 : -error);
+        }
+        ck_assert_int_eq(support_wait(child), 0);
+    }
+    atomic_store(&stop_appending, 1);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    SUPPORT_OK(shmwal_wait(log_, shmwal_reserved_lsn(log_), SHMWAL_DURABLE, 60 * SECONDS));
+}
+END_TEST
+
+static void wait_in_handler(int number)
+{
+    (void)number;
+    if (shmwal_append(log_, "handler", 7, NULL) < 0)
+        abort();
+}
+
+START_TEST(append_works_in_a_signal_handler)
+{
+    log_ = support_open(0);
+    append("first");
+    signal(SIGUSR1, wait_in_handler);
+    raise(SIGUSR1);
+    SUPPORT_OK(shmwal_wait(log_, shmwal_reserved_lsn(log_), SHMWAL_DURABLE, 30 * SECONDS));
+    ck_assert_str_eq(contents(), "first\nhandler\n");
+}
+END_TEST
+
+/* ---- Opening ---- */
+
+START_TEST(open_refuses_what_is_no_log)
+{
+    shmwal *log = (shmwal *)8;
+    shmwal_options options = SHMWAL_OPTIONS_INIT;
+    char path[100];
+    options.flags = SHMWAL_NO_CREATE;
+    ck_assert_int_eq(shmwal_open(support_log, &options, &log), -ENOENT);
+    ck_assert_ptr_eq(log, (shmwal *)8);
+    snprintf(path, sizeof path, "%s/file", support_directory);
+    fclose(fopen(path, "w"));
+    ck_assert_int_eq(shmwal_open(path, NULL, &log), -ENOTDIR);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), path));
+    ck_assert_int_eq(shmwal_open(support_directory, NULL, &log), -ENOTEMPTY);
+    options.flags = 1u << 31;
+    ck_assert_int_eq(shmwal_open(support_log, &options, &log), -EINVAL);
+    options = (shmwal_options)SHMWAL_OPTIONS_INIT;
+    options.size = 8;
+    ck_assert_int_eq(shmwal_open(support_log, &options, &log), -EINVAL);
+    options = (shmwal_options)SHMWAL_OPTIONS_INIT;
+    options.ring_bytes = 1;
+    ck_assert_int_eq(shmwal_open(support_log, &options, &log), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "ring"));
+}
+END_TEST
+
+START_TEST(open_says_which_flusher_it_could_not_start)
+{
+    shmwal *log;
+    setenv("DURALOG_FLUSHER", "/does/not/exist", 1);
+    ck_assert_int_eq(shmwal_open(support_log, NULL, &log), -ENOEXEC);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "/does/not/exist"));
+    unsetenv("DURALOG_FLUSHER");
+    support_find_flusher();
+}
+END_TEST
+
+/* The parent of this test has a SIGCHLD handler and reaps everything it can. */
+static _Atomic int children_seen;
+
+static void on_child(int number)
+{
+    (void)number;
+    atomic_fetch_add(&children_seen, 1);
+}
+
+START_TEST(starting_a_flusher_shows_the_program_no_child)
+{
+    signal(SIGCHLD, on_child);
+    log_ = support_open(0);
+    ck_assert_int_eq(atomic_load(&children_seen), 0);
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    ck_assert_int_eq(errno, ECHILD);
+    signal(SIGCHLD, SIG_DFL);
+}
+END_TEST
+
+START_TEST(a_crowd_of_openers_starts_one_flusher)
+{
+    enum { CROWD = 12 };
+    pid_t children[CROWD];
+    for (int i = 0; i < CROWD; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            shmwal *own;
+            uint64_t lsn;
+            shmwal_options options = support_options(0);
+            _exit(shmwal_open(support_log, &options, &own) == 0 &&
+                          shmwal_append(own, "x", 1, &lsn) == 0 &&
+                          shmwal_wait(own, lsn, SHMWAL_DURABLE, 60 * SECONDS) == 0
+                      ? 0
+                      : 1);
+        }
+    }
+    for (int i = 0; i < CROWD; i++)
+        ck_assert_int_eq(support_wait(children[i]), 0);
+    log_ = support_open(0);
+    ck_assert_uint_eq(shmwal_lsn(log_, SHMWAL_DURABLE), CROWD * 64);
+    struct directory directory;
+    struct region_view view;
+    SUPPORT_OK(directory_open(support_log, false, &directory));
+    SUPPORT_OK(region_view_open(&directory, &view));
+    ck_assert_uint_eq(atomic_load(&view.state->incarnation), 1);
+    region_view_close(&view);
+    directory_close(&directory);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("producer");
+    TCase *cases = tcase_create("producer");
+    tcase_set_timeout(cases, 180);
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_test(cases, append_returns_the_lsn_just_past_the_record);
+    tcase_add_test(cases, append_becomes_durable_and_is_read_back);
+    tcase_add_test(cases, append_refuses_bad_arguments_and_keeps_the_handle_usable);
+    tcase_add_test(cases, append_larger_than_the_ring_can_take_is_refused);
+    tcase_add_test(cases, append_to_a_full_ring_fails_at_once_or_in_time);
+    tcase_add_test(cases, append_to_a_full_ring_goes_on_when_there_is_room);
+    tcase_add_test(cases, reserve_commit_and_discard_do_what_they_say);
+    tcase_add_test(cases, commit_of_a_slot_that_is_not_reserved_is_refused);
+    tcase_add_test(cases, batch_appends_in_order_and_says_how_far_it_came);
+    tcase_add_test(cases, batch_larger_than_the_ring_waits_for_room_as_it_goes);
+    tcase_add_test(cases, wait_refuses_what_can_never_come);
+    tcase_add_test(cases, closed_handles_open_reservation_becomes_a_filler);
+    tcase_add_test(cases, forked_child_appends_through_its_parents_handle);
+    tcase_add_test(cases, forked_child_that_closes_leaves_its_parent_attached);
+    tcase_add_test(cases, slot_reserved_before_a_fork_belongs_to_the_parent);
+    tcase_add_test(cases, forked_children_of_a_busy_process_work);
+    tcase_add_test(cases, append_works_in_a_signal_handler);
+    tcase_add_test(cases, open_refuses_what_is_no_log);
+    tcase_add_test(cases, open_says_which_flusher_it_could_not_start);
+    tcase_add_test(cases, starting_a_flusher_shows_the_program_no_child);
+    tcase_add_test(cases, a_crowd_of_openers_starts_one_flusher);
+    suite_add_tcase(suite, cases);
+    return support_main(suite);
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Attaching to a ring, and the proof that an attached process is gone. */
+#include "region/region.h"
+
+#include "region/attachment.h"
+#include "region/shm.h"
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+static struct directory directory;
+
+static void setup(void)
+{
+    support_setup();
+    SUPPORT_OK(directory_create(support_log, 64 * 1024, 256 * 1024));
+    SUPPORT_OK(directory_open(support_log, true, &directory));
+}
+
+static void teardown(void)
+{
+    shm_remove(&directory);
+    directory_close(&directory);
+    support_teardown();
+}
+
+static void attach(struct region *region)
+{
+    SUPPORT_OK(region_attach(&directory, 0, region));
+}
+
+/* What somebody who is not attached sees of the attachment. */
+static int alive(uint64_t id)
+{
+    struct region region;
+    int ring_fd;
+    SUPPORT_OK(region_look(&directory, &region, &ring_fd));
+    int result = attachment_alive(ring_fd, id);
+    region_look_away(&region, ring_fd);
+    return result;
+}
+
+/* A child that attaches, tells its number, does `then`, and sleeps until it is killed. */
+struct attached_child {
+    pid_t pid;
+    uint64_t id;
+};
+
+static struct attached_child spawn(void (*then)(void))
+{
+    struct attached_child child;
+    int ends[2];
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    child.pid = fork();
+    if (child.pid == 0) {
+        struct region region;
+        if (region_attach(&directory, 0, &region) < 0)
+            _exit(1);
+        if (then != NULL && then != (void (*)(void))exit)
+            then();
+        dprintf(ends[1], "%llu\n", (unsigned long long)region.attachment);
+        for (;;)
+            pause();
+    }
+    close(ends[1]);
+    FILE *answer = fdopen(ends[0], "r");
+    unsigned long long id = 0;
+    ck_assert_int_eq(fscanf(answer, "%llu", &id), 1);
+    fclose(answer);
+    child.id = id;
+    return child;
+}
+
+/* Death has an end: the kernel lets go of the memory a moment after the signal. */
+static void await_death(uint64_t id)
+{
+    for (int i = 0; i < 10000 && alive(id) == 1; i++)
+        usleep(1000);
+    ck_assert_int_eq(alive(id), 0);
+}
+
+START_TEST(region_attach_makes_the_ring_and_the_next_one_finds_it)
+{
+    struct region one, two;
+    attach(&one);
+    attach(&two);
+    ck_assert_uint_ne(one.attachment, two.attachment);
+    uint64_t lsn;
+    ck_assert_int_eq(ring_reserve(&one.ring, one.attachment, 64, &lsn), 0);
+    ck_assert_uint_eq(ring_end(&two.ring), 64);
+    ck_assert_int_eq(alive(one.attachment), 1);
+    uint64_t id = one.attachment;
+    region_detach(NULL, &one);
+    ck_assert_int_eq(alive(id), 0);
+    ck_assert_int_eq(alive(two.attachment), 1);
+    region_detach(NULL, &two);
+}
+END_TEST
+
+START_TEST(region_numbers_are_never_used_twice)
+{
+    struct region region;
+    uint64_t before = 0;
+    struct region keep;
+    attach(&keep);
+    for (int i = 0; i < 50; i++) {
+        attach(&region);
+        ck_assert_uint_gt(region.attachment, before);
+        before = region.attachment;
+        region_detach(NULL, &region);
+    }
+    region_detach(NULL, &keep);
+}
+END_TEST
+
+START_TEST(region_state_cannot_be_written_by_a_producer)
+{
+    struct region region;
+    attach(&region);
+    pid_t child = fork();
+    if (child == 0) {
+        struct region mine;
+        if (region_attach(&directory, 0, &mine) < 0)
+            _exit(1);
+        atomic_store(&((struct flusher_state *)mine.state)->durable_lsn, 1);
+        _exit(0);
+    }
+    ck_assert_int_eq(support_wait(child), -SIGSEGV);
+    region_detach(NULL, &region);
+}
+END_TEST
+
+START_TEST(region_killed_process_is_dead_even_as_a_zombie)
+{
+    struct attached_child child = spawn(NULL);
+    ck_assert_int_eq(alive(child.id), 1);
+    kill(child.pid, SIGKILL);
+    await_death(child.id); /* nobody has waited for it yet */
+    ck_assert_int_eq(support_wait(child.pid), -SIGKILL);
+}
+END_TEST
+
+START_TEST(region_stopped_process_is_alive)
+{
+    struct attached_child child = spawn(NULL);
+    kill(child.pid, SIGSTOP);
+    usleep(50000);
+    ck_assert_int_eq(alive(child.id), 1);
+    kill(child.pid, SIGKILL);
+    support_wait(child.pid);
+    await_death(child.id);
+}
+END_TEST
+
+static void close_everything(void)
+{
+    close_range(0, 2, 0);
+    close_range(100, ~0U, 0);
+    for (int fd = 3; fd < 100; fd++)
+        if (fcntl(fd, F_GETFD) >= 0 && lseek(fd, 0, SEEK_CUR) >= 0) /* all but pipes */
+            close(fd);
+}
+
+START_TEST(region_process_that_closes_all_descriptors_is_alive)
+{
+    struct attached_child child = spawn(close_everything);
+    ck_assert_int_eq(alive(child.id), 1);
+    kill(child.pid, SIGKILL);
+    support_wait(child.pid);
+    await_death(child.id);
+}
+END_TEST
+
+static pid_t *grandchild;
+
+static void fork_a_grandchild(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    *grandchild = pid;
+}
+
+START_TEST(region_forked_child_does_not_keep_its_parent_alive)
+{
+    grandchild =
+        mmap(NULL, sizeof *grandchild, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct attached_child child = spawn(fork_a_grandchild);
+    kill(child.pid, SIGKILL);
+    support_wait(child.pid);
+    await_death(child.id);
+    ck_assert_int_eq(kill(*grandchild, 0), 0); /* it lives, and holds nothing */
+    kill(*grandchild, SIGKILL);
+    munmap(grandchild, sizeof *grandchild);
+}
+END_TEST
+
+static void *sleep_for_ever(void *unused)
+{
+    for (;;)
+        pause();
+    return unused;
+}
+
+START_TEST(region_process_whose_main_thread_ended_is_alive)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct region region;
+        pthread_t thread;
+        if (region_attach(&directory, 0, &region) < 0)
+            _exit(1);
+        pthread_create(&thread, NULL, sleep_for_ever, NULL);
+        dprintf(ends[1], "%llu\n", (unsigned long long)region.attachment);
+        pthread_exit(NULL);
+    }
+    unsigned long long id = 0;
+    FILE *answer = fdopen(ends[0], "r");
+    ck_assert_int_eq(fscanf(answer, "%llu", &id), 1);
+    usleep(50000);
+    ck_assert_int_eq(alive(id), 1);
+    kill(child, SIGKILL);
+    support_wait(child);
+    await_death(id);
+    fclose(answer);
+    close(ends[1]);
+}
+END_TEST
+
+START_TEST(region_exec_ends_the_attachment)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct region region;
+        if (region_attach(&directory, 0, &region) < 0)
+            _exit(1);
+        dprintf(ends[1], "%llu\n", (unsigned long long)region.attachment);
+        execlp("sleep", "sleep", "60", NULL);
+        _exit(1);
+    }
+    unsigned long long id = 0;
+    close(ends[1]);
+    FILE *answer = fdopen(ends[0], "r");
+    ck_assert_int_eq(fscanf(answer, "%llu", &id), 1);
+    await_death(id);
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+    ck_assert_int_eq(support_wait(child), -SIGKILL);
+    fclose(answer);
+}
+END_TEST
+
+/* In a PID namespace of its own a process has a number that means nothing here. */
+START_TEST(region_liveness_holds_across_pid_namespaces)
+{
+    if (geteuid() != 0)
+        return;
+    pid_t helper = fork();
+    if (helper == 0) {
+        if (unshare(CLONE_NEWPID) < 0)
+            _exit(77);
+        struct attached_child child = spawn(NULL);
+        ck_assert_int_eq(alive(child.id), 1);
+        kill(child.pid, SIGKILL);
+        await_death(child.id);
+        _exit(support_wait(child.pid) == -SIGKILL ? 0 : 1);
+    }
+    int status = support_wait(helper);
+    ck_assert_msg(status == 0 || status == 77, "exit %d", status);
+}
+END_TEST
+
+START_TEST(region_last_to_leave_takes_an_empty_ring_along)
+{
+    struct region one, two;
+    int ring_fd;
+    attach(&one);
+    attach(&two);
+    region_detach(&directory, &one);
+    ck_assert_int_ge(ring_fd = shm_object_open(&directory, SHM_RING, false), 0);
+    close(ring_fd);
+    region_detach(&directory, &two);
+    ck_assert_int_eq(shm_object_open(&directory, SHM_RING, false), -ENOENT);
+    ck_assert_int_eq(shm_object_open(&directory, SHM_STATE, false), -ENOENT);
+}
+END_TEST
+
+START_TEST(region_ring_with_something_in_it_stays)
+{
+    struct region region;
+    uint64_t lsn;
+    attach(&region);
+    ck_assert_int_eq(ring_reserve(&region.ring, region.attachment, 64, &lsn), 0);
+    ck_assert(ring_finish(&region.ring, region.attachment, lsn, 64, RING_COMMITTED));
+    region_detach(&directory, &region);
+    attach(&region);
+    ck_assert_uint_eq(ring_end(&region.ring), 64);
+    ck_assert(ring_finished_at(&region.ring, 0));
+    region_detach(NULL, &region);
+}
+END_TEST
+
+START_TEST(region_interrupted_creation_is_made_anew)
+{
+    struct region region;
+    attach(&region);
+    region.control->magic = 0; /* as a creator leaves it that is killed before it is done */
+    munmap((void *)region.state, sizeof *region.state);
+    munmap(region.control, region.mapped_bytes);
+    attach(&region);
+    ck_assert_uint_eq(region.attachment, 1);
+    region_detach(NULL, &region);
+}
+END_TEST
+
+START_TEST(region_truncated_ring_is_refused)
+{
+    struct region region;
+    attach(&region);
+    int ring_fd = shm_object_open(&directory, SHM_RING, true);
+    region_detach(NULL, &region);
+    ck_assert_int_eq(ftruncate(ring_fd, 4096), 0);
+    ck_assert_int_eq(region_attach(&directory, 0, &region), -EIO);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "/dev/shm/duralog-"));
+    close(ring_fd);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("region");
+    TCase *cases = tcase_create("region");
+    tcase_set_timeout(cases, 120);
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_test(cases, region_attach_makes_the_ring_and_the_next_one_finds_it);
+    tcase_add_test(cases, region_numbers_are_never_used_twice);
+    tcase_add_test(cases, region_state_cannot_be_written_by_a_producer);
+    tcase_add_test(cases, region_killed_process_is_dead_even_as_a_zombie);
+    tcase_add_test(cases, region_stopped_process_is_alive);
+    tcase_add_test(cases, region_process_that_closes_all_descriptors_is_alive);
+    tcase_add_test(cases, region_forked_child_does_not_keep_its_parent_alive);
+    tcase_add_test(cases, region_process_whose_main_thread_ended_is_alive);
+    tcase_add_test(cases, region_exec_ends_the_attachment);
+    tcase_add_test(cases, region_liveness_holds_across_pid_namespaces);
+    tcase_add_test(cases, region_last_to_leave_takes_an_empty_ring_along);
+    tcase_add_test(cases, region_ring_with_something_in_it_stays);
+    tcase_add_test(cases, region_interrupted_creation_is_made_anew);
+    tcase_add_test(cases, region_truncated_ring_is_refused);
+    suite_add_tcase(suite, cases);
+    return support_main(suite);
+}
