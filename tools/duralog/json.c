@@ -20,23 +20,32 @@ static bool has_foreign_blank(const char *text, size_t length)
     return memchr(text, '\v', length) || memchr(text, '\f', length);
 }
 
-static bool parse(yajl_handle handle, const unsigned char *text, size_t length, char *reason,
-                  size_t reason_size)
-{
-    if (yajl_parse(handle, text, length) == yajl_status_ok &&
-        yajl_complete_parse(handle) == yajl_status_ok)
-        return true;
-    unsigned char *error = yajl_get_error(handle, 0, text, length);
-    if (reason)
-        snprintf(reason, reason_size, "%.*s", (int)strcspn((char *)error, ".\n"), (char *)error);
-    yajl_free_error(handle, error);
-    return false;
-}
-
 static bool refuse(char *reason, size_t reason_size, const char *why)
 {
     if (reason)
         snprintf(reason, reason_size, "%s", why);
+    return false;
+}
+
+/* YAJL must be let stop behind the value: else it takes an open quotation mark there for something
+ * that may still come, and is content. */
+static bool parse(yajl_handle handle, const unsigned char *text, size_t length, char *reason,
+                  size_t reason_size)
+{
+    yajl_config(handle, yajl_allow_trailing_garbage, 1);
+    if (yajl_parse(handle, text, length) == yajl_status_ok) {
+        size_t end = yajl_get_bytes_consumed(handle);
+        while (end < length && strchr(" \t\r\n", text[end]) && text[end] != '\0')
+            end++;
+        if (end < length)
+            return refuse(reason, reason_size, "there is more behind the value");
+        if (yajl_complete_parse(handle) == yajl_status_ok)
+            return true;
+    }
+    unsigned char *error = yajl_get_error(handle, 0, text, length);
+    if (reason)
+        snprintf(reason, reason_size, "%.*s", (int)strcspn((char *)error, ".\n"), (char *)error);
+    yajl_free_error(handle, error);
     return false;
 }
 
