@@ -43,8 +43,10 @@ static int make_room(struct scan *scan, uint64_t offset, uint64_t bytes)
     if (bytes > scan->capacity) {
         char *larger = aligned_alloc(FORMAT_BLOCK, bytes);
         if (larger == NULL)
-            return fail(ENOMEM, "segment %s, offset %" PRIu64 ": no memory for a frame of %" PRIu64
-                                " bytes", scan->segment->name, offset, bytes);
+            return fail(ENOMEM,
+                        "segment %s, offset %" PRIu64 ": no memory for a frame of %" PRIu64
+                        " bytes",
+                        scan->segment->name, offset, bytes);
         if (kept > 0)
             memcpy(larger, from, kept);
         free(scan->window);

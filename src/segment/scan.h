@@ -41,8 +41,9 @@ void scan_rewind(struct scan *scan, uint64_t offset, uint64_t lsn);
 int scan_next(struct scan *scan, const struct frame_header **frame);
 
 struct scan_tail {
-    bool zero;             /* nothing but zeros from the scan's place on */
-    uint64_t later_offset; /* of a valid frame that proves the scan's place to have been durable; or 0 */
+    bool zero; /* nothing but zeros from the scan's place on */
+    uint64_t
+        later_offset; /* of a valid frame that proves the scan's place to have been durable; or 0 */
 };
 
 /* Looks at every block from the scan's place to the end of the file. */

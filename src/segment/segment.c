@@ -66,7 +66,8 @@ static int allocate(const struct segment *segment, const char *temporary)
 static int sync_fresh(const struct segment *segment)
 {
     int error = sys_fsync(segment->fd);
-    return error < 0 ? fail_errno(-error, "segment %s: cannot sync the new file", segment->name) : 0;
+    return error < 0 ? fail_errno(-error, "segment %s: cannot sync the new file", segment->name)
+                     : 0;
 }
 
 static int fill_fresh(struct segment *segment, const char *temporary, bool reuse)
@@ -142,8 +143,10 @@ static int check_header(struct segment *segment, uint64_t first_lsn, const uint8
     case BLOCK_DAMAGED:
         return damaged(segment, "its header does not match its checksum");
     case BLOCK_INCOMPATIBLE:
-        return fail(EPROTO, "segment %s was written by a version of this library that this one "
-                            "does not understand: use that version", segment->name);
+        return fail(EPROTO,
+                    "segment %s was written by a version of this library that this one "
+                    "does not understand: use that version",
+                    segment->name);
     case BLOCK_VALID:
         break;
     }
