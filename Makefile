@@ -119,6 +119,8 @@ install: all $(MAN) $(B)/shmwal.pc ## install below PREFIX (/usr/local); honours
 	install -m 644 $(B)/shmwal.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(foreach page,$(notdir $(MAN)),install -D -m 644 $(B)/man/$(page) \
 	    $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page) &&) :
+	install -D -m 644 tools/completions/duralog.bash \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/duralog
 	$(foreach unit,$(wildcard tools/systemd/*.service),sed 's|@BINDIR@|$(BINDIR)|g' $(unit) \
 	    >$(DESTDIR)$(UNITDIR)/$(notdir $(unit)) &&) :
 
