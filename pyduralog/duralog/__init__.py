@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""DuraLog: a write-ahead log that the processes of one machine share.
+
+    from duralog import DuraLog
+
+    with DuraLog("app.log") as log:
+        lsn = log.append({"event": "login"})   # survives the death of every process
+        log.wait(lsn)                          # survives a power loss
+        for record in log.replay():
+            print(record)
+
+This package calls libshmwal through ctypes and never does a thing at import. Each module's head says
+what it is for; all that is public stands here.
+"""
+
+from ._arguments import Level
+from ._codec import Record
+from ._errors import (
+    DuraLogClosedError,
+    DuraLogConfigurationError,
+    DuraLogCorruptionError,
+    DuraLogError,
+    DuraLogIOError,
+    DuraLogTimeoutError,
+    DuraLogTooLargeError,
+)
+from ._log import DuraLog
+
+__version__ = "1.0.0"
+
+__all__ = [
+    "DuraLog",
+    "DuraLogClosedError",
+    "DuraLogConfigurationError",
+    "DuraLogCorruptionError",
+    "DuraLogError",
+    "DuraLogIOError",
+    "DuraLogTimeoutError",
+    "DuraLogTooLargeError",
+    "Level",
+    "Record",
+    "__version__",
+]

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Records and their bytes: dict and list are JSON, str is text, bytes-like is bytes.
+
+The rule: a record is accepted if and only if reading it back gives an equal value. So tuples are
+refused (a list would come back), and so are keys that are no str, NaN and infinity, and whatever
+else a JSON library would turn into something similar: Enum, UUID, datetime, dataclasses, numpy's
+arrays. Subclasses of dict, list, str, int and float are accepted, since they are equal to the plain
+value that comes back: OrderedDict and defaultdict, IntEnum, `class Color(str, Enum)`. An int may
+be of any size. What nests deeper than DEPTH_MAX is refused, whatever library is there to read it.
+
+orjson does the work where it is installed, the standard library's json elsewhere. orjson knows
+integers of 64 bits only and reads greater ones as floats; so what json has written begins with a
+space, which is no part of the value, and is read by json everywhere.
+
+Knows the types' numbers in _native. Changes with the kinds of values that a log takes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from math import isfinite
+from typing import Any, Callable, Union
+
+from ._native import BYTES, JSON, TEXT
+
+try:
+    import orjson
+except ImportError:
+    orjson = None  # type: ignore[assignment, unused-ignore]
+
+DEPTH_MAX = 200  # orjson writes 254 levels and json reads what Python's stack allows
+WRITTEN_BY_JSON = b" "
+
+Record = Union[dict[str, Any], list[Any], str, bytes, bytearray, memoryview]
+
+
+def encode(record: Record) -> tuple[bytes, int]:
+    """The record's payload and type, or TypeError with a sentence that names what cannot be kept."""
+    if type(record) is dict and orjson is not None and _is_plain(record.values(), DEPTH_MAX):
+        try:
+            return orjson.dumps(record), JSON
+        except TypeError:
+            pass  # a key, a surrogate, a large int: found, and named, below
+    return _encode_with_care(record)
+
+
+def decode(kind: int, payload: memoryview) -> Any:
+    """The value that was appended. What is not what its type claims comes as bytes, nothing lost:
+    another program may have written it, and the library does not check the claim."""
+    try:
+        if kind == JSON:
+            return _loads(payload)
+        if kind == TEXT:
+            return str(payload, "utf-8")
+    except (ValueError, RecursionError):
+        pass
+    return bytes(payload)
+
+
+def _is_plain(values: Iterable[Any], depth: int) -> bool:
+    """Whether orjson keeps all of them as they are. It refuses wrong keys by itself."""
+    for value in values:
+        kind = type(value)
+        if kind is str or kind is int or kind is bool or value is None:
+            continue
+        if kind is float:
+            if not isfinite(value):
+                return False
+        elif kind is dict:
+            if depth == 1 or not _is_plain(value.values(), depth - 1):
+                return False
+        elif kind is list:
+            if depth == 1 or not _is_plain(value, depth - 1):
+                return False
+        else:
+            return False
+    return True
+
+
+def _encode_with_care(record: Any) -> tuple[bytes, int]:
+    if isinstance(record, str):
+        return _utf8(record, "the record"), TEXT
+    if isinstance(record, (bytes, bytearray, memoryview)):
+        return bytes(record), BYTES
+    if isinstance(record, (dict, list)):
+        return _dumps(_plain(record, "record", DEPTH_MAX)), JSON
+    raise TypeError(
+        f"a record is a dict, list, str, bytes, bytearray or memoryview, not {_named(record)}"
+    )
+
+
+def _plain(value: Any, where: str, depth: int) -> Any:
+    """An equal value that is made of dict, list, str, int, float, bool and None themselves."""
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, str):
+        _utf8(value, where)
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise TypeError(f"{where} is {value!r}, which JSON cannot hold")
+        return float.__float__(value)
+    if not isinstance(value, (dict, list)):
+        raise TypeError(
+            f"{where} is {_named(value)}, which would not come back equal from JSON; convert it "
+            "first, a tuple to a list, a date or a UUID to str"
+        )
+    if depth == 0:
+        raise TypeError(f"the record nests deeper than {DEPTH_MAX} levels, or contains itself")
+    if isinstance(value, list):
+        items = enumerate(list.__iter__(value))
+        return [_plain(item, f"{where}[{i}]", depth - 1) for i, item in items]
+    return {
+        _plain_key(key, where): _plain(item, f"{where}[{key!r}]", depth - 1)
+        for key, item in dict.items(value)
+    }
+
+
+def _plain_key(key: Any, where: str) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"{where} has the key {key!r}, {_named(key)}; JSON's keys are str")
+    _utf8(key, f"a key of {where}")
+    return str.__str__(key)
+
+
+def _utf8(text: str, where: str) -> bytes:
+    try:
+        return str.encode(text)
+    except UnicodeEncodeError as error:
+        raise TypeError(
+            f"{where} holds the lone surrogate {text[error.start]!a} at index {error.start}, "
+            "which UTF-8 cannot hold"
+        ) from None
+
+
+def _named(value: Any) -> str:
+    return f"of type {type(value).__module__}.{type(value).__qualname__}".replace("builtins.", "")
+
+
+def _dumps(value: Any) -> bytes:
+    """JSON of what _plain has returned."""
+    if orjson is not None:
+        try:
+            return orjson.dumps(value)
+        except TypeError:
+            pass  # a large int
+    try:
+        return WRITTEN_BY_JSON + _json_encode(value).encode()
+    except ValueError as error:
+        raise TypeError(f"the record has an int of too many digits: {error}") from None
+
+
+_json_encode: Callable[[Any], str] = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
+).encode
+
+
+def _loads(payload: memoryview) -> Any:
+    if orjson is not None and payload[:1] != WRITTEN_BY_JSON:
+        return orjson.loads(payload)
+    return json.loads(str(payload, "utf-8"), parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: MIT
+"""DuraLog, the handle: opening, appending, waiting, reading, closing.
+
+Knows all other modules of the package. Changes with what a handle can do.
+
+There is no lock here, so a fork leaves none locked. What threads share is the handle's pointer,
+which lives as long as a call that uses it (see Owned in _native), and a list of result cells, whose
+pop and append are atomic.
+
+A closed handle's pointer is None, NULL for the library, which refuses it with -EINVAL; only then is
+it asked whether the handle was closed. So a handle in use pays nothing for the check.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Callable, Literal, Optional, overload
+
+from . import _arguments, _native, _reading
+from ._arguments import FOREVER, SLICE_S, Deadline, Level, Path
+from ._batches import Batch, gather
+from ._codec import Record, encode
+from ._errors import DuraLogClosedError, DuraLogError, DuraLogTimeoutError, error_from_status
+
+_NOT_YET = (-errno.ETIMEDOUT, -errno.EAGAIN)
+_INT_MAX = (1 << 31) - 1
+
+# Where the library puts an LSN: a c_uint64 and a pointer to it. Making the two takes as long as the
+# append itself, so they are used again; one in use is not in the list.
+_Cell = tuple[ctypes.c_uint64, Any]
+_cells: list[_Cell] = []
+
+
+def _make_cell() -> _Cell:
+    cell = ctypes.c_uint64()
+    return cell, ctypes.byref(cell)
+
+
+class DuraLog:
+    """A handle on the log at a path, which this process shares with all others that open it.
+
+    Opening creates the log, and missing parent directories, if nothing is there, and starts a
+    flusher process if none runs.
+
+    `path`, or `file_path`
+        The log's directory: str, bytes or os.PathLike.
+    `commit_interval_seconds`
+        How long the flusher may gather records before it syncs while nobody waits; of several
+        handles the smallest holds. 0, the default: as soon as the device is free. Greater values
+        write less and lose more to a power cut, never to a crash of processes.
+    `max_queue_size`
+        For how many records of 256 bytes the ring is made at creation, unless `ring_bytes` says.
+    `ring_bytes`, `segment_bytes`
+        Sizes at creation; an existing log's stand. The ring, 32 MiB unless given, lies in /dev/shm
+        and takes records of at most half its size.
+    `create`
+        False: DuraLogIOError with ENOENT where there is no log.
+    `flusher`
+        False: never start one; somebody else does, or nothing becomes durable.
+
+    Blocks while a flusher is started, some tens of milliseconds. Raises DuraLogConfigurationError
+    for a value that cannot be used, DuraLogIOError (ENOENT, ENOTDIR a file is there, ENOTEMPTY a
+    directory that is no log, EACCES somebody else's, EPROTO an incompatible version, ENOSPC /dev/shm
+    or the disk is full, ENOEXEC no flusher found), DuraLogCorruptionError.
+
+    Threads may share a handle without a lock of their own. A handle works on in a forked child. It
+    pickles as its path and options, so it reaches a spawned process, which opens its own; a copy is
+    another handle on the same log. The last reference to an open handle detaches it without waiting
+    for the disk: nothing that was appended is lost by that.
+    """
+
+    def __init__(
+        self,
+        path: Optional[Path] = None,
+        commit_interval_seconds: float = 0.0,
+        max_queue_size: Optional[int] = None,
+        *,
+        file_path: Optional[Path] = None,
+        ring_bytes: Optional[int] = None,
+        segment_bytes: Optional[int] = None,
+        create: bool = True,
+        flusher: bool = True,
+    ) -> None:
+        self._handle: Optional[_native.Owned] = None
+        given = _arguments.path_bytes(path, file_path)
+        self._options = {
+            "commit_interval_seconds": commit_interval_seconds,
+            "max_queue_size": max_queue_size,
+            "ring_bytes": ring_bytes,
+            "segment_bytes": segment_bytes,
+            "create": create,
+            "flusher": flusher,
+        }
+        options = _arguments.options(**self._options)  # type: ignore[arg-type]
+        native = self._native = _native.library()
+        self._append_typed = native.append_typed
+        handle = _native.Owned()
+        status = native.open(given, ctypes.byref(options), ctypes.byref(handle))
+        if status < 0:
+            raise error_from_status(status, native.sentence(), os.fsdecode(given))
+        handle.release = native.close
+        uuid = ctypes.create_string_buffer(37)
+        native.uuid(handle, uuid)
+        self._uuid = uuid.value.decode()
+        self._path = os.fsdecode(native.path_of(handle))
+        self._handle = handle
+
+    # ---- Appending -----------------------------------------------------------------------------
+
+    def append(
+        self, record: Record, *, level: Level = "committed", timeout: Optional[float] = None
+    ) -> int:
+        """Appends one record and returns the LSN just past it, to wait for or to read from.
+
+        dict and list are stored as JSON, str as text, bytes-like as bytes; `replay` yields an equal
+        value. On return the record is committed: it survives the death of any process, this one
+        included. With `level="durable"` it returns once the device has it as well.
+
+        Makes no system call and waits for no disk, unless the ring is full; then it waits for room.
+        `timeout`, in seconds, limits all waiting: None for ever, 0 not at all. May be called by any
+        number of threads, and from signal handlers.
+
+        TypeError: the value cannot be kept; see the package's _codec for the rule. DuraLogTimeoutError,
+        DuraLogTooLargeError, DuraLogIOError (EIO the device failed, ESHUTDOWN the flusher was told to
+        stop), DuraLogClosedError. The record is in the log only if the error's `lsn` says so.
+        """
+        deadline = FOREVER
+        if level != "committed" or timeout is not None:
+            deadline = Deadline(timeout)
+            self._check_level(level)
+        payload, kind = encode(record)
+        try:
+            cell = _cells.pop()
+        except IndexError:
+            cell = _make_cell()
+        length = len(payload)
+        status = -errno.EAGAIN
+        if length <= _INT_MAX:
+            status = self._append_typed(self._handle, payload, length, kind, cell[1])
+        if status != 0:
+            self._append_waiting(payload, kind, cell, deadline)
+        lsn = cell[0].value
+        _cells.append(cell)
+        if level != "committed":
+            self._reach(lsn, level, deadline, appended=1)
+        return lsn
+
+    def append_many(
+        self,
+        records: Iterable[Record],
+        *,
+        level: Level = "committed",
+        timeout: Optional[float] = None,
+    ) -> int:
+        """Appends all records of an iterable, in their order, and returns the last one's LSN.
+
+        Much cheaper than as many appends: the library is called once for every 1024 records or MiB.
+        An iterator is consumed as it goes. Other processes' records may come between. `level` and
+        `timeout` as in `append`; the time-out is for all of it together. With no records it returns
+        the LSN at which the next one will begin, or an earlier one.
+
+        Raises what `append` raises. At a value that cannot be kept, or an exception of the iterator
+        itself, those before it are in the log; a DuraLogError's `appended` tells how many are.
+        """
+        deadline = Deadline(timeout)
+        self._check_level(level)
+        lsn, appended = self._reserved_lsn(), 0
+        for batch in gather(records):
+            if batch.payloads:
+                count = len(batch.payloads)
+                lsn = self._append_batch(batch, deadline, appended)
+                appended += count
+            if batch.error is not None:
+                raise batch.error
+        self._reach(lsn, level, deadline, appended)
+        return lsn
+
+    def _append_waiting(self, payload: bytes, kind: int, cell: _Cell, deadline: Deadline) -> None:
+        """Behind an attempt that has failed: waits for room, or says why not."""
+
+        def attempt(timeout_ns: int) -> int:
+            return self._native.append_for(  # type: ignore[no-any-return]
+                self._handle, payload, len(payload), kind, timeout_ns, cell[1]
+            )
+
+        status = self._in_slices(attempt, deadline)
+        if status < 0:
+            raise self._failure(status, deadline)
+
+    def _append_batch(self, batch: Batch, deadline: Deadline, before: int) -> int:
+        cell, pointer = _make_cell()
+        done = ctypes.c_size_t()
+        before += len(batch.payloads)
+
+        def attempt(timeout_ns: int) -> int:
+            lengths = batch.lengths()
+            address, count = lengths.buffer_info()
+            status: int = self._native.append_batch(
+                *(self._handle, b"".join(batch.payloads), address, bytes(batch.kinds), count),
+                *(timeout_ns, pointer, ctypes.byref(done)),
+            )
+            batch.drop(done.value)
+            return status
+
+        status = self._in_slices(attempt, deadline)
+        if status < 0:
+            error = self._failure(status, deadline)
+            error.appended = before - len(batch.payloads)
+            raise error
+        return cell.value
+
+    # ---- Waiting -------------------------------------------------------------------------------
+
+    def wait(self, lsn: int, timeout: Optional[float] = None, level: Level = "durable") -> None:
+        """Returns once all that ends at or before `lsn` has reached the level, whoever appended it.
+
+        Blocks, other threads running on, at most `timeout` seconds: None for ever, 0 not at all. If
+        the flusher has died, another one is started, unless the handle was opened with
+        `flusher=False`. Signals are handled meanwhile, so Ctrl-C ends it.
+
+        DuraLogTimeoutError; DuraLogConfigurationError for an LSN that no append has returned yet;
+        DuraLogIOError (EIO, ESHUTDOWN), DuraLogClosedError.
+        """
+        deadline = Deadline(timeout)
+        _arguments.level_number(level)
+        self._reach(_arguments.integer("lsn", lsn, 0), level, deadline)
+
+    def sync(self, timeout: Optional[float] = None) -> None:
+        """Returns once all that any process has appended before this call is durable. Blocks and
+        raises as `wait` does."""
+        deadline = Deadline(timeout)
+        self._reach(self._reserved_lsn(), "durable", deadline)
+
+    @property
+    def durable_lsn(self) -> int:
+        """All records that end at or before it survive a power loss. Does not block."""
+        return self._watermark("durable")
+
+    @property
+    def committed_lsn(self) -> int:
+        """All records that end at or before it are committed; one behind it may be as well, if an
+        append before it is still going on. Does not block."""
+        return self._watermark("committed")
+
+    def _watermark(self, level: Level) -> int:
+        lsn: int = self._native.lsn(self._handle, _arguments.LEVELS[level])
+        if lsn == 0:
+            self._check_usable()
+        return lsn
+
+    def _reserved_lsn(self) -> int:
+        lsn: int = self._native.reserved_lsn(self._handle)
+        if lsn == 0:
+            self._check_usable()
+        return lsn
+
+    def _reach(self, lsn: int, level: Level, deadline: Deadline, appended: int = 0) -> None:
+        number = _arguments.LEVELS[level]
+
+        def attempt(timeout_ns: int) -> int:
+            return self._native.wait(  # type: ignore[no-any-return]
+                self._handle, lsn, number, timeout_ns
+            )
+
+        status = self._in_slices(attempt, deadline)
+        if status < 0:
+            error = self._failure(status, deadline)
+            if appended:
+                error.appended, error.lsn = appended, lsn
+            raise error
+
+    # ---- Reading -------------------------------------------------------------------------------
+
+    @overload
+    def replay(self, from_lsn: int = 0, *, with_lsn: Literal[False] = False) -> Iterator[Any]: ...
+
+    @overload
+    def replay(
+        self, from_lsn: int = 0, *, with_lsn: Literal[True]
+    ) -> Iterator[tuple[int, Any]]: ...
+
+    def replay(self, from_lsn: int = 0, *, with_lsn: bool = False) -> Iterator[Any]:
+        """An iterator over all records that were appended before the call, by anyone, in the order
+        of their LSNs; with `from_lsn`, those behind that position only. With `with_lsn` it yields
+        pairs of a record's LSN and the record.
+
+        Syncs first, and so blocks as `sync` does. On a handle that was opened with `flusher=False`
+        it does not, and yields what is durable. The iterator reads files as it goes, is for one
+        thread at a time, and works on after the handle was closed.
+
+        A record comes back equal to what was appended. What another program stored as text or JSON
+        that is none comes as bytes; an integer beyond 64 bits in JSON of another program may come
+        as a float.
+
+        DuraLogConfigurationError for a position beyond the log's end; from the iterator,
+        DuraLogCorruptionError at damage, behind all records that precede it, and DuraLogIOError.
+        """
+        end = self._reserved_lsn()
+        from_lsn = _arguments.integer("from_lsn", from_lsn, 0, end)
+        if self._options["flusher"]:
+            self._reach(end, "durable", FOREVER)
+        else:
+            end = self.durable_lsn
+        reader = _reading.Reader(self._native, self._path, min(from_lsn, end))
+        return _reading.replay(reader, end, with_lsn)
+
+    @overload
+    def follow(
+        self, from_lsn: Optional[int] = None, *, with_lsn: Literal[False] = False
+    ) -> Iterator[Any]: ...
+
+    @overload
+    def follow(
+        self, from_lsn: Optional[int] = None, *, with_lsn: Literal[True]
+    ) -> Iterator[tuple[int, Any]]: ...
+
+    def follow(self, from_lsn: Optional[int] = None, *, with_lsn: bool = False) -> Iterator[Any]:
+        """An endless iterator over the records behind `from_lsn`, or those appended after this call
+        without it. Each is yielded as soon as it is durable.
+
+        Waiting for the next one blocks, other threads running on; signals are handled meanwhile. To
+        close the handle from another thread ends it with DuraLogClosedError; leaving the loop ends
+        it too. Else as `replay`.
+        """
+        end = self._reserved_lsn()
+        after = end if from_lsn is None else _arguments.integer("from_lsn", from_lsn, 0, end)
+        start = min(after, self.durable_lsn)
+        reader = _reading.Reader(self._native, self._path, start)
+        slice_ns = int(SLICE_S * _arguments.NS_PER_S)
+        return _reading.follow(reader, after, with_lsn, slice_ns, self._check_usable)
+
+    # ---- The handle ----------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """The log's absolute path. Known after closing too."""
+        return self._path
+
+    @property
+    def uuid(self) -> str:
+        """The log's identity, 36 characters. Known after closing too."""
+        return self._uuid
+
+    def close(self, timeout: Optional[float] = None) -> None:
+        """Syncs as `sync` does, then detaches. Does nothing on a closed handle.
+
+        The handle is closed also when the sync fails, with DuraLogTimeoutError or DuraLogIOError:
+        what was appended stays committed all the same. On a handle that was opened with
+        `flusher=False` it does not wait if no flusher runs. Calls that other threads are in raise
+        DuraLogClosedError soon.
+        """
+        deadline = Deadline(timeout)
+        if self._handle is None:
+            return
+        try:
+            if self._options["flusher"] or self._flusher_runs():
+                self._reach(self._reserved_lsn(), "durable", deadline)
+        except DuraLogClosedError:
+            pass  # another thread was faster
+        finally:
+            self._handle = None
+
+    def _flusher_runs(self) -> bool:
+        status = _native.Status(size=ctypes.sizeof(_native.Status))
+        result = self._native.get_status(os.fsencode(self._path), ctypes.byref(status))
+        return bool(result == 0 and status.state != _native.STATE_STOPPED)
+
+    def __enter__(self) -> DuraLog:
+        self._check_usable()
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self._handle is None else ""
+        return f"<{type(self).__name__} {self._path!r}{closed}>"
+
+    def __reduce__(self) -> tuple[Callable[..., DuraLog], tuple[Any, ...]]:
+        """Path and options; whoever unpickles or copies it opens the log anew."""
+        self._check_usable()
+        return _reopen, (type(self), self._path, self._options)
+
+    # ---- Failing -------------------------------------------------------------------------------
+
+    def _in_slices(self, attempt: Callable[[int], int], deadline: Deadline) -> int:
+        """The status of the first attempt that is not too early, or of the last one in time."""
+        while True:
+            status = attempt(deadline.slice_ns())
+            if status not in _NOT_YET or deadline.over():
+                return status
+
+    def _failure(self, status: int, deadline: Deadline = FOREVER) -> DuraLogError:
+        sentence = self._native.sentence()
+        if self._handle is None:
+            return DuraLogClosedError(f"{self._path}: this handle is closed; open the log anew")
+        if status in _NOT_YET and deadline.timeout:
+            sentence = f"gave up after {deadline.timeout:g} s; {sentence}"
+        return error_from_status(status, sentence, self._path)
+
+    def _check_usable(self) -> None:
+        """To wait for nothing fails if and only if the handle is closed or cannot be used."""
+        self._reach(0, "durable", FOREVER)
+
+    def _check_level(self, level: Level) -> None:
+        """Fails before something is appended, not behind it, if the level is never reached."""
+        number = _arguments.level_number(level)
+        status = self._native.wait(self._handle, 0, number, 0)
+        if status < 0:
+            raise self._failure(status)
+
+
+def _reopen(kind: type[DuraLog], path: str, options: dict[str, Any]) -> DuraLog:
+    return kind(path, **options)
