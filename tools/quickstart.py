@@ -270,6 +270,7 @@ def main() -> int:
     options = parser.parse_args()
     build = options.build.resolve()
     path = options.log or build / "quickstart" / "log"
+    os.environ.setdefault("DURALOG_LIBRARY", str(build / "libshmwal.so"))
     os.environ.setdefault("DURALOG_FLUSHER", str(build / "duralog-flusher"))
     start_afresh(build, path)
 
