@@ -22,13 +22,16 @@ int store_find_end(const struct directory *directory, uint64_t *end_lsn);
 
 struct store;
 
-/* Prepares to write from `durable_lsn` on, the ring's. Continues in the last segment if that ended
+/* Prepares to write from `durable_lsn` on, the ring's; `directory` must outlive the store. Continues in the last segment if that ended
  * cleanly just there, else begins a new one that cuts off what the old one holds beyond.
  * -EBADMSG if the log is damaged or ends before durable_lsn; the caller holds LOCK_FLUSHER. */
 int store_open(const struct directory *directory, uint64_t durable_lsn, struct store **store);
 
-/* The largest payload of a frame that still fits the current segment. */
+/* The largest payload of a frame that still fits the current segment; 0 if none does. */
 uint64_t store_room(const struct store *store);
+
+/* The largest payload of a frame that a segment of its own takes: no frame may be larger. */
+uint64_t store_room_max(const struct store *store);
 
 /* Writes a frame whose payload, records from `first_lsn` on, stands behind `frame`, and syncs it: on
  * return 0 it is durable. `frame` is aligned to FORMAT_BLOCK and its buffer goes on to
