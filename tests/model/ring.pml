@@ -1,30 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * The protocol of src/ring/ring.c, for exhaustive checking with spin. `tests/model/run` checks the
- * protocol as it is, then with one thing wrong at a time (the #ifdefs below), to see that each wrong is
- * caught.
+ * The protocol of src/ring/ring.c, for exhaustive checking with spin. `tests/model/run` checks
+ * the protocol as it is, then with one thing wrong at a time (the #ifdefs below), to see that
+ * each wrong is caught.
  *
- * MODELLED. Producers that reserve, store their bytes, and commit or discard; the flusher that copies,
- * writes and moves the head, by batches as large as it likes. A producer may be killed before any of its
- * steps, and another process may attach in its place; the flusher may be killed before any of its
- * steps, and a successor begins at the head. One `atomic` holds one access to shared memory, with what
- * the process then does in private, so the checker tries each order in which such accesses can happen.
+ * MODELLED. Producers that reserve, store their bytes, and commit or discard; the flusher that
+ * copies, writes, and announces, by frames as large as it likes. A producer may be killed before
+ * any of its steps, and another process may attach in its place; the flusher may be killed before
+ * any of its steps, and a successor takes over. One `atomic` holds one access to shared memory,
+ * with what the process then does in private, so the checker tries each order in which such
+ * accesses can happen.
  *
- * NOT MODELLED. Weak memory: here each access is seen by all at once, in order; the table at the top of
- * ring.c says which orderings make that so. Wake-ups: a process that waits here sees the change it waits
- * for; wake.pml is about that. A torn word: word_read() takes a first half that is the same before and
- * after as proof of a consistent snapshot, which holds since no first half ever repeats
- * (position_rises, below); so to read a word is one step. What the proof of death is made of: here
- * `gone` is true of an attachment whose process is no more. The private copy of the head, which is only
- * ever older than the head. Several records in one extent.
+ * NOT MODELLED. Weak memory: here each access is seen by all at once, in order; the table at the
+ * top of ring.c says which orderings make that so. Wake-ups: a process that waits here sees the
+ * change it waits for; wake.pml is about that. A torn word: word_read() takes a first half that
+ * is the same before and after as proof of a consistent snapshot, which holds since no first half
+ * ever comes back (position_rises, below); so to read a word is one step. What the proof of death
+ * is made of: here `gone` is true of an attachment whose process is no more. The private copy of
+ * the head, which is only ever older than the head. Several records in one extent.
  *
- * NOT A MUTANT. An owner that finishes with a plain store of the extent and then of the position, in
- * place of the CAS, does no harm: helpers touch only a stale header, the flusher only a dead owner's.
- * The CAS is there for its barrier (the doorbell needs one) and to refuse a finish that comes twice.
+ * NOT A MUTANT. An owner that finishes with a plain store of the extent and then of the position,
+ * in place of the CAS, does no harm: helpers touch only a stale header, the flusher only a dead
+ * owner's. The CAS is there for its barrier, which the doorbell needs, and to refuse a finish
+ * that comes twice.
  *
  * Knows src/ring/ring.c, and the flusher's use of it. Changes only together with them. */
 
-/* ---- How much is tried ------------------------------------------------------------------------ */
+/* ---- How much is tried ----------------------------------------------------------------------- */
 
 #ifndef UNITS
 #define UNITS 3 /* of the ring */
@@ -42,7 +44,7 @@
 #define ATTACHMENTS 3 /* in all: one producer that was killed finds a successor */
 #endif
 
-/* ---- Shared memory ---------------------------------------------------------------------------- */
+/* ---- Shared memory --------------------------------------------------------------------------- */
 
 /* As in ring.h, with LSNs counted in units: position = LSN and state, extent = owner and length. */
 typedef word {
@@ -65,7 +67,7 @@ typedef word {
 word tail;          /* position is the bare end LSN; extent is that of the last reservation */
 word header[UNITS];
 byte bytes[UNITS];  /* LSN + 1 of the extent whose owner stored here last */
-byte head;          /* all below is durable; the flusher's */
+byte durable, head; /* all below is durable, is free for new extents; the flusher's */
 
 #define UNIT(lsn)       ((lsn) % UNITS)
 #define HEADER(lsn)     header[UNIT(lsn)]
@@ -80,56 +82,97 @@ byte head;          /* all below is durable; the flusher's */
 #define IS_RESERVED(word, lsn) (word.position == POSITION(lsn, RESERVED))
 #define IS_FINISHED(word, lsn) (LSN(word) == (lsn) && STATE(word) >= COMMITTED)
 
-/* ---- Around it -------------------------------------------------------------------------------- */
+/* ---- Around it ------------------------------------------------------------------------------- */
 
 byte written;               /* the disk holds all below, of the present flusher's segments */
 bit gone[ATTACHMENTS + 1];  /* the attachment's process is no more: it stores nothing any more */
 byte attached = PRODUCERS;  /* attachments made: the last one's id */
 byte ended;                 /* producers that will do nothing any more */
 
-/* What the properties are judged by: what was really done at the extents between head and tail. No step
- * depends on it. */
+/* What the properties are judged by: what was really done at the extents between head and tail.
+ * No step depends on it. */
 byte true_extent[UNITS];
 byte true_state[UNITS];
 
 #define TRUE_EXTENT(lsn) true_extent[UNIT(lsn)]
 #define TRUE_STATE(lsn)  true_state[UNIT(lsn)]
+#define TRUE_OWNER(lsn)  OWNER(TRUE_EXTENT(lsn))
 
-/* ---- Properties ------------------------------------------------------------------------------- */
+/* ---- Properties ------------------------------------------------------------------------------ */
 
-/* One more needs no line: nobody waits for ever. The flusher ends when all producers have ended and the
- * head has come to the tail; the checker reports a state in which anybody waits and nothing moves. */
+/* One more needs no line: nobody waits for ever. The flusher ends when all producers have ended
+ * and the head has come to the tail; a state in which anybody waits and nothing moves is an
+ * error. */
 
-/* Every reservation has its header, or is the one that the tail names: see the guarantee in ring.h. */
-inline every_reservation_is_named(lsn) { assert(!STALE(HEADER(lsn), lsn) || tail.position == lsn || TAIL_START(tail) == lsn) }
+/* Every reservation has its header, or is the one that the tail names: see the guarantee in
+ * ring.h. */
+inline every_reservation_is_named(lsn)
+{
+    assert(!STALE(HEADER(lsn), lsn) || tail.position == lsn || TAIL_START(tail) == lsn)
+}
 
 /* No value of a word ever comes back. */
-inline position_rises(word_, new_position) { assert(word_.position < (new_position)) }
+inline position_rises(word_, new_position)
+{
+    assert(word_.position < (new_position))
+}
 
 /* A producer stores only into memory that is its own. */
-inline memory_is_own(lsn, extent_) { assert(head <= lsn && TRUE_EXTENT(lsn) == (extent_) && TRUE_STATE(lsn) == RESERVED) }
+inline memory_is_own(lsn, extent_)
+{
+    assert(head <= lsn && TRUE_EXTENT(lsn) == extent_ && TRUE_STATE(lsn) == RESERVED)
+}
 
-/* A live owner can always finish what it reserved, in two rounds at most. */
-inline finish_is_not_refused(word_, lsn, extent_) { assert(STALE(word_, lsn) || (IS_RESERVED(word_, lsn) && word_.extent == (extent_))) }
-inline two_rounds_are_enough(rounds) { assert(rounds < 2) }
+/* A live owner can always finish what it reserved. */
+inline finish_is_never_refused()
+{
+    assert(false)
+}
 
-/* Only what a dead process left open is aborted: never an append that returned, or one that will. */
-inline only_the_dead_are_aborted(lsn) { assert(TRUE_STATE(lsn) == RESERVED && gone[OWNER(TRUE_EXTENT(lsn))]) }
+/* Nobody finishes in more than two rounds. */
+inline two_rounds_are_enough(rounds_)
+{
+    assert(rounds_ < 2)
+}
 
-/* What is consumed is exactly what was reserved there (so no hole is skipped, nothing is taken twice),
- * ended as its owner ended it, with the bytes that its owner stored. */
-inline consumed_as_reserved(word_, lsn) { assert(word_.extent == TRUE_EXTENT(lsn)) }
-inline consumed_as_finished(word_, lsn) { assert(STATE(word_) == TRUE_STATE(lsn)) }
-inline bytes_are_the_owners(lsn, unit) { assert(bytes[UNIT(unit)] == (lsn) + 1) }
+/* An extent is finished once: by its owner, or for it when it is dead. Hence an append that
+ * returned is never aborted, nor one that still will. */
+inline its_owner_finishes(lsn)
+{
+    assert(TRUE_STATE(lsn) == RESERVED && (me == TRUE_OWNER(lsn) || gone[TRUE_OWNER(lsn)]))
+}
 
-/* Memory is given back only when what it held is on the disk. */
-inline head_is_written() { assert(head <= written) }
+/* What is consumed is exactly what was reserved there, so no hole is skipped and nothing is taken
+ * twice; it ended as it was finished, and holds the bytes that its owner stored. */
+inline consumed_as_reserved(word_, lsn)
+{
+    assert(word_.extent == TRUE_EXTENT(lsn))
+}
+inline consumed_as_finished(word_, lsn)
+{
+    assert(STATE(word_) == TRUE_STATE(lsn))
+}
+inline bytes_are_the_owners(lsn, length_)
+{
+    assert(bytes[UNIT(lsn)] == (lsn) + 1 && bytes[UNIT(lsn + length_ - 1)] == (lsn) + 1)
+}
 
-/* ---- Steps ------------------------------------------------------------------------------------ */
+/* Nothing is announced that is not on the disk; no memory is given back that holds what is not
+ * durable. */
+inline durable_is_written()
+{
+    assert(durable <= written)
+}
+inline head_is_durable()
+{
+    assert(head <= durable)
+}
 
-/* STEP … OR_DIE is one step, or its process is killed before it. A step that waits has no such branch: to
- * be killed while waiting is to be killed just before, and so a wait without an end is seen, which
- * somebody's death would have ended. */
+/* ---- Steps ----------------------------------------------------------------------------------- */
+
+/* STEP … OR_DIE is one step, or its process is killed before it. A step that waits has no such
+ * branch: to be killed while waiting is to be killed just before, and so a wait without an end is
+ * seen, which somebody's death would have ended. */
 #define STEP   if :: atomic {
 #define OR_DIE } :: atomic { gone[me] = 1; goto killed } fi
 
@@ -143,17 +186,6 @@ inline change(word_, position_, extent_)
 {
     position_rises(word_, position_);
     SET(word_, position_, extent_)
-}
-
-/* The flusher's store of the head. The memory is anybody's now, and what was true of it is not needed. */
-inline advance_head(to)
-{
-    do
-    :: head < to ->
-        bytes[UNIT(head)] = 0; TRUE_EXTENT(head) = 0; TRUE_STATE(head) = FREE;
-        head++
-    :: else -> break
-    od
 }
 
 /* tail_help(). Goes on at `helped`; uses `found`, and leaves it empty. */
@@ -181,13 +213,37 @@ inline tail_help(seen_)
     OR_DIE
 }
 
-/* ---- A producer ------------------------------------------------------------------------------- */
+/* ring_finish(), which stands at the label `finish`. Goes to `refused`; uses `found` and
+ * `rounds`, and leaves them empty. */
+inline ring_finish(lsn, extent_, state_)
+{
+    STEP
+        COPY(found, HEADER(lsn));
+        if
+        :: STALE(found, lsn) || (IS_RESERVED(found, lsn) && found.extent == extent_) -> skip
+        :: else -> goto refused
+        fi
+    OR_DIE;
+    STEP
+        if
+        :: IS(HEADER(lsn), found) ->
+            its_owner_finishes(lsn);
+            TRUE_STATE(lsn) = state_;
+            change(HEADER(lsn), POSITION(lsn, state_), extent_)
+        :: else -> rounds++; two_rounds_are_enough(rounds); goto finish
+        fi;
+        FORGET(found); rounds = 0
+    OR_DIE
+}
+
+/* ---- A producer ------------------------------------------------------------------------------ */
 
 active [PRODUCERS] proctype producer()
 {
     byte me = _pid + 1; /* the attachment */
     word seen, found;   /* snapshots of the tail, of a header */
     byte start, length; /* of the extent */
+    byte outcome;       /* COMMITTED, DISCARDED */
     byte rounds;
 
 reserve: /* ring_reserve() */
@@ -232,37 +288,31 @@ helped:
         fi
     OR_DIE;
 
-    STEP /* the caller stores the record into ring_at() */
+    STEP /* the record goes into ring_at(), or the caller thinks better of it */
         memory_is_own(start, EXTENT(me, length));
         bytes[UNIT(start)] = start + 1;
-        bytes[UNIT(start + length - 1)] = start + 1
-    OR_DIE;
-
-finish: /* ring_finish() */
-    STEP
-        COPY(found, HEADER(start));
-        finish_is_not_refused(found, start, EXTENT(me, length))
-    OR_DIE;
-    STEP
+        bytes[UNIT(start + length - 1)] = start + 1;
         if
-        :: IS(HEADER(start), found) ->
-            if
-            :: TRUE_STATE(start) = COMMITTED
-            :: TRUE_STATE(start) = DISCARDED
-            fi;
-            change(HEADER(start), POSITION(start, TRUE_STATE(start)), EXTENT(me, length));
-            FORGET(found); start = 0; length = 0; rounds = 0
-        :: else -> rounds++; two_rounds_are_enough(rounds); goto finish
+        :: outcome = COMMITTED
+#ifndef COMMITS_ONLY
+        :: outcome = DISCARDED
+#endif
         fi
     OR_DIE;
+finish:
+    ring_finish(start, EXTENT(me, length), outcome);
+    start = 0; length = 0; outcome = 0;
     goto reserve;
+
+refused:
+    finish_is_never_refused();
 
 wait_for_room:
     atomic { HAS_ROOM(tail.position, length) -> length = 0; goto reserve }
 
 killed: /* perhaps another process attaches, at any time from now on */
     atomic {
-        FORGET(seen); FORGET(found); start = 0; length = 0; rounds = 0;
+        FORGET(seen); FORGET(found); start = 0; length = 0; outcome = 0; rounds = 0;
         if
         :: attached < ATTACHMENTS ->
             attached++;
@@ -279,39 +329,57 @@ done:
     skip
 }
 
-/* ---- The flusher ------------------------------------------------------------------------------ */
+/* ---- The flusher ----------------------------------------------------------------------------- */
+
+/* The store of the head. What was true of the memory below is not needed any more. */
+inline advance_head(to)
+{
+    do
+    :: head < to ->
+        bytes[UNIT(head)] = 0; TRUE_EXTENT(head) = 0; TRUE_STATE(head) = FREE;
+        head++
+    :: else -> break
+    od;
+    head_is_durable()
+}
 
 active proctype flusher()
 {
-    byte me = 0;      /* owns nothing; gone[0] is of no use to anybody */
+    byte me = 0;      /* owns nothing; nobody asks whether it is gone */
     word seen, found; /* snapshots of the tail, of a header */
     byte next;        /* the end of what is gathered */
+    byte open;        /* the extent of a reservation there that is not finished */
+    byte rounds;
 
-killed: /* a successor: all that the files hold above the head is cut off, and comes again from the ring */
+killed: /* a successor: store_open() cuts off what lies beyond the durable LSN */
     atomic {
-        gone[me] = 0; FORGET(seen); FORGET(found);
-        next = head;
-        head_is_written();
-        written = head
+        gone[me] = 0; FORGET(seen); FORGET(found); open = 0; rounds = 0;
+        next = durable;
+        durable_is_written();
+        written = durable
     }
+#ifndef HEAD_LEFT_BEHIND
+    STEP advance_head(durable) OR_DIE; /* take_over() */
+#endif
 
 gather:
-    if
-    :: atomic { next > head -> goto write } /* now, or when there is more */
-    :: atomic {
-        COPY(found, HEADER(next)); /* ring_read() */
+    STEP /* ring_read() */
+        COPY(found, HEADER(next));
         if
         :: IS_FINISHED(found, next) -> skip
-        :: else -> FORGET(found); goto hole
+        :: else ->
+            FORGET(found);
+            if
+            :: next > durable -> goto commit
+            :: else -> goto resolve
+            fi
         fi
     OR_DIE;
-    STEP /* copies and validates the record */
+    STEP /* take_extent(): copies and validates */
         consumed_as_reserved(found, next);
         consumed_as_finished(found, next);
         if
-        :: STATE(found) == COMMITTED ->
-            bytes_are_the_owners(next, next);
-            bytes_are_the_owners(next, next + LENGTH(found.extent) - 1)
+        :: STATE(found) == COMMITTED -> bytes_are_the_owners(next, LENGTH(found.extent))
         :: else -> skip
         fi;
 #ifdef HEADERS_ZEROED
@@ -319,66 +387,66 @@ gather:
 #endif
         next = next + LENGTH(found.extent);
         FORGET(found);
-        goto gather
+        if
+        :: goto gather
+        :: goto commit /* the frame is full */
+        fi
     OR_DIE;
 
-write:
-#ifdef HEAD_FIRST
-    STEP advance_head(next) OR_DIE;
+commit: /* store_write(), publish_durable() */
+#if defined(DURABLE_FIRST)
+    STEP durable = next; durable_is_written() OR_DIE;
     STEP written = next OR_DIE;
+    STEP advance_head(next) OR_DIE;
+#elif defined(HEAD_FIRST)
+    STEP written = next OR_DIE;
+    STEP advance_head(next) OR_DIE;
+    STEP durable = next; durable_is_written() OR_DIE;
 #else
-    STEP written = next OR_DIE;     /* store_write() */
-    STEP advance_head(next) OR_DIE; /* one store */
+    STEP written = next OR_DIE;
+    STEP durable = next; durable_is_written() OR_DIE;
+    STEP advance_head(next) OR_DIE;
 #endif
     goto gather;
 
-hole: /* ring_find_open() */
+resolve: /* orphan_resolve(): ring_find_open() */
     STEP
         COPY(seen, tail);
-        every_reservation_is_named(next);
-        if
-        :: TAIL_START(seen) == next -> skip
-        :: else -> goto helped
-        fi
+        every_reservation_is_named(next)
     OR_DIE;
-    tail_help(seen);
-helped:
     STEP
         COPY(found, HEADER(next));
         if
-        :: IS_FINISHED(found, next) -> FORGET(seen); FORGET(found); goto gather
-        :: IS_RESERVED(found, next) -> FORGET(seen)
+        :: STALE(found, next) && TAIL_START(seen) == next -> open = seen.extent
+        :: IS_RESERVED(found, next) -> open = found.extent
+        :: else -> skip
+        fi;
+        FORGET(found);
+        if
+        :: open -> FORGET(seen)
         :: else -> skip
         fi
     OR_DIE;
 
-    if /* waits for what comes first */
-    :: atomic { next > head -> FORGET(seen); FORGET(found); goto write }
-    :: atomic { !IS(HEADER(next), found) -> FORGET(seen); FORGET(found); goto gather }
-    :: atomic { STALE(found, next) && tail.position != seen.position ->
-                FORGET(seen); FORGET(found); goto gather }
+    if /* waits for what comes first: a finish, a new reservation, a death */
+    :: atomic { IS_FINISHED(HEADER(next), next) -> FORGET(seen); open = 0; goto gather }
+    :: atomic { open == 0 && tail.position != seen.position -> FORGET(seen); goto resolve }
     :: atomic { ended == PRODUCERS && head == tail.position -> goto done }
 #ifdef ABORT_BY_TIMEOUT
-    :: atomic { IS_RESERVED(found, next) -> FORGET(seen) }
+    :: open -> skip
 #else
-    :: atomic { IS_RESERVED(found, next) && gone[OWNER(found.extent)] -> FORGET(seen) } /* proven */
+    :: open && gone[OWNER(open)] -> skip /* proven by attachment_alive() */
 #endif
     fi;
-    STEP /* ring_abort() */
-        if
 #ifdef ABORT_BY_STORE
-        :: true ->
+    STEP its_owner_finishes(next); SET(HEADER(next), POSITION(next, DISCARDED), open) OR_DIE;
 #else
-        :: IS(HEADER(next), found) ->
+finish:
+    ring_finish(next, open, DISCARDED);
 #endif
-            only_the_dead_are_aborted(next);
-            TRUE_STATE(next) = DISCARDED;
-            change(HEADER(next), POSITION(next, DISCARDED), found.extent)
-        :: else -> skip
-        fi;
-        FORGET(found);
-        goto gather
-    OR_DIE;
+
+refused: /* it was finished just before its owner died */
+    atomic { FORGET(found); rounds = 0; open = 0; goto gather }
 
 done:
     skip
