@@ -70,9 +70,12 @@ static void take_extent(struct flusher *flusher, struct ring_header header)
 static uint64_t frame_limit(const struct flusher *flusher)
 {
     uint64_t room = store_room(flusher->store);
+    uint64_t room_max = store_room_max(flusher->store);
     uint64_t limit = FRAME_PAYLOAD_BYTES;
     if (limit > flusher->frame_capacity)
         limit = flusher->frame_capacity;
+    if (limit > room_max)
+        limit = room_max;
     return room >= ROOM_WORTH_USING && room < limit ? room : limit;
 }
 

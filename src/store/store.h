@@ -22,9 +22,10 @@ int store_find_end(const struct directory *directory, uint64_t *end_lsn);
 
 struct store;
 
-/* Prepares to write from `durable_lsn` on, the ring's; `directory` must outlive the store. Continues in the last segment if that ended
+/* Prepares to write from `durable_lsn` on, the ring's. Continues in the last segment if that ended
  * cleanly just there, else begins a new one that cuts off what the old one holds beyond.
- * -EBADMSG if the log is damaged or ends before durable_lsn; the caller holds LOCK_FLUSHER. */
+ * -EBADMSG if the log is damaged or ends before durable_lsn. The caller holds LOCK_FLUSHER; `directory`
+ * must outlive the store. */
 int store_open(const struct directory *directory, uint64_t durable_lsn, struct store **store);
 
 /* The largest payload of a frame that still fits the current segment; 0 if none does. */
@@ -36,7 +37,8 @@ uint64_t store_room_max(const struct store *store);
 /* Writes a frame whose payload, records from `first_lsn` on, stands behind `frame`, and syncs it: on
  * return 0 it is durable. `frame` is aligned to FORMAT_BLOCK and its buffer goes on to
  * frame_file_bytes(payload_bytes); the store sets the header and the padding. Rolls first if it does
- * not fit.
+ * not fit. The caller raises the ring's durable LSN before it calls the store again: whoever takes over
+ * begins there, and no segment may begin beyond it.
  * -ENOSPC, -EDQUOT: no room for a new segment; nothing has happened, call again later.
  * -EIO and others: the write failed, and so did the one attempt in a fresh segment; this store must not
  * be written to any more. */
