@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 
 static shmwal *log_;
 
@@ -382,6 +384,53 @@ START_TEST(open_says_which_flusher_it_could_not_start)
 }
 END_TEST
 
+/* In a mount namespace of its own, so that nobody else's /dev/shm is touched. */
+START_TEST(open_says_that_dev_shm_is_full)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        shmwal *log;
+        if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+            mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+            mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=256k") < 0)
+            _exit(77);
+        shmwal_options options = support_options(SHMWAL_NO_FLUSHER);
+        options.ring_bytes = 1 << 20;
+        if (shmwal_open(support_log, &options, &log) != -ENOSPC)
+            _exit(1);
+        if (strstr(shmwal_error(), "/dev/shm has no room") == NULL)
+            _exit(2);
+        /* And with room it works: nothing of the failed attempt is in the way. */
+        if (mount("tmpfs", "/dev/shm", "tmpfs", MS_REMOUNT, "size=16m") < 0)
+            _exit(3);
+        _exit(shmwal_open(support_log, &options, &log) == 0 ? 0 : 4);
+    }
+    int status = support_wait(child);
+    ck_assert_msg(status == 0 || status == 77, "exit %d", status);
+}
+END_TEST
+
+START_TEST(open_refuses_a_log_of_somebody_else)
+{
+    if (geteuid() != 0)
+        return;
+    shmwal *log;
+    SUPPORT_OK(shmwal_create(support_log, NULL));
+    ck_assert_int_eq(chmod(support_directory, 0755), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (setgid(65534) < 0 || setuid(65534) < 0)
+            _exit(77);
+        _exit(shmwal_open(support_log, NULL, &log) == -EACCES ? 0 : 1);
+    }
+    ck_assert_int_eq(support_wait(child), 0);
+    ck_assert_int_eq(chown(support_log, 65534, 65534), 0);
+    ck_assert_int_eq(shmwal_open(support_log, NULL, &log), -EACCES); /* not even root */
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "65534"));
+    ck_assert_int_eq(chown(support_log, 0, 0), 0);
+}
+END_TEST
+
 /* The parent of this test has a SIGCHLD handler and reaps everything it can. */
 static _Atomic int children_seen;
 
@@ -458,6 +507,8 @@ int main(void)
     tcase_add_test(cases, append_works_in_a_signal_handler);
     tcase_add_test(cases, open_refuses_what_is_no_log);
     tcase_add_test(cases, open_says_which_flusher_it_could_not_start);
+    tcase_add_test(cases, open_says_that_dev_shm_is_full);
+    tcase_add_test(cases, open_refuses_a_log_of_somebody_else);
     tcase_add_test(cases, starting_a_flusher_shows_the_program_no_child);
     tcase_add_test(cases, a_crowd_of_openers_starts_one_flusher);
     suite_add_tcase(suite, cases);

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The public reader: a walk over the frames, and within a frame its records.
+ *
+ * Knows walk, format, store/directory.h, sys, base. */
+#include "base/error.h"
+#include "reader/walk.h"
+#include "shmwal.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+#include "sys/watch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct shmwal_reader {
+    struct directory directory;
+    struct walk walk;
+    uint64_t from_lsn;                  /* records that end here or before are not yielded */
+    const struct record_header *record; /* the next one of the frame */
+    uint64_t lsn, frame_end; /* where it begins, and the frame ends; equal: none is left */
+};
+
+/* Makes the next frame the current one: 1; 0 at the end for now; or an error. */
+static int load_frame(struct shmwal_reader *reader)
+{
+    const struct frame_header *frame;
+    int got = walk_next(&reader->walk, &frame);
+    if (got == 1) {
+        reader->record = (const struct record_header *)(frame + 1);
+        reader->lsn = frame->first_lsn;
+        reader->frame_end = frame->first_lsn + frame->payload_bytes;
+    }
+    return got;
+}
+
+/* Takes one record off the current frame; false if none is left that is to be yielded. */
+static bool take_record(struct shmwal_reader *reader, shmwal_record *record)
+{
+    while (reader->lsn < reader->frame_end) {
+        const struct record_header *header = reader->record;
+        uint64_t span = record_span(header->length);
+        reader->record = (const struct record_header *)((const char *)header + span);
+        reader->lsn += span;
+        if (header->type == RECORD_FILLER || reader->lsn <= reader->from_lsn)
+            continue;
+        *record = (shmwal_record){
+            .data = header + 1, .length = header->length, .lsn = reader->lsn, .type = header->type};
+        return true;
+    }
+    return false;
+}
+
+SHMWAL_API int shmwal_reader_next_batch(shmwal_reader *reader, shmwal_record *records,
+                                        size_t capacity)
+{
+    size_t count = 0;
+    if (reader == NULL || records == NULL || capacity == 0)
+        return fail(EINVAL, "shmwal_reader_next_batch needs a reader and room for records");
+    if (capacity > INT32_MAX)
+        capacity = INT32_MAX;
+    for (;;) {
+        while (count < capacity && take_record(reader, &records[count]))
+            count++;
+        if (count > 0) /* all of one frame: loading the next would invalidate them */
+            return (int)count;
+        int got = load_frame(reader);
+        if (got != 1)
+            return got;
+    }
+}
+
+SHMWAL_API int shmwal_reader_next(shmwal_reader *reader, shmwal_record *record)
+{
+    if (reader == NULL || record == NULL)
+        return fail(EINVAL, "shmwal_reader_next needs a reader and room for a record");
+    if (take_record(reader, record))
+        return 1;
+    return shmwal_reader_next_batch(reader, record, 1);
+}
+
+/* Goes to the frame that `from_lsn` lies in. Damage on the way is left for the first read to report.
+ * With a ring, an LSN that is not durable yet is waited for; without one, none beyond the end comes. */
+static int seek(struct shmwal_reader *reader)
+{
+    int got = 1;
+    while (got == 1 && reader->frame_end <= reader->from_lsn)
+        got = load_frame(reader);
+    if (got == 0 && reader->walk.view.state == NULL && walk_lsn(&reader->walk) < reader->from_lsn)
+        return fail(ERANGE, "%s ends at LSN %llu, before LSN %llu", reader->directory.path,
+                    (unsigned long long)walk_lsn(&reader->walk),
+                    (unsigned long long)reader->from_lsn);
+    return got == -EBADMSG || got >= 0 ? 0 : got;
+}
+
+SHMWAL_API int shmwal_reader_open(const char *path, uint64_t from_lsn, shmwal_reader **reader)
+{
+    if (path == NULL || reader == NULL)
+        return fail(EINVAL, "shmwal_reader_open needs a path and a place for the reader");
+    shmwal_reader *fresh = calloc(1, sizeof *fresh);
+    if (fresh == NULL)
+        return fail(ENOMEM, "no memory for a reader");
+    int error = directory_open(path, false, &fresh->directory);
+    if (error < 0) {
+        free(fresh);
+        return error;
+    }
+    fresh->from_lsn = from_lsn;
+    error = walk_open(&fresh->walk, &fresh->directory, from_lsn);
+    if (error == 0) {
+        error = from_lsn == 0 ? 0 : seek(fresh);
+        if (error < 0)
+            walk_close(&fresh->walk);
+    }
+    if (error < 0) {
+        directory_close(&fresh->directory);
+        free(fresh);
+        return error;
+    }
+    *reader = fresh;
+    return 0;
+}
+
+/* How often a log without a ring is looked at where its lock file cannot be watched. */
+enum { LOOK_AGAIN_MS = 100 };
+
+/* Whoever makes a ring touches the lock file (region/region.c). Watched before looked at, so that
+ * neither a ring nor what one left behind is missed. */
+static int wait_for_ring(struct shmwal_reader *reader, int64_t deadline)
+{
+    char lock[4096];
+    snprintf(lock, sizeof lock, "%s/lock", reader->directory.path);
+    int watch = sys_watch_open(lock), got = 0;
+    while (got == 0 && !walk_has_ring(&reader->walk)) {
+        got = load_frame(reader);
+        int64_t now = clock_monotonic_ns(), look = now + LOOK_AGAIN_MS * NS_PER_MS;
+        if (got == 0 && now >= deadline)
+            got = -ETIMEDOUT;
+        if (got == 0)
+            sys_watch_wait(watch, watch >= 0 || look > deadline ? deadline : look);
+    }
+    if (watch >= 0)
+        sys_close(watch);
+    return got < 0 ? got : 0;
+}
+
+SHMWAL_API int shmwal_reader_wait(shmwal_reader *reader, int64_t timeout_ns)
+{
+    if (reader == NULL)
+        return fail(EINVAL, "shmwal_reader_wait needs a reader");
+    int64_t deadline = deadline_from_timeout(timeout_ns);
+    int error = 0;
+    while (error == 0 && reader->lsn >= reader->frame_end) {
+        int got = load_frame(reader);
+        if (got != 0)
+            return got < 0 ? got : 0;
+        error = walk_has_ring(&reader->walk)
+                    ? region_view_wait(&reader->walk.view, walk_lsn(&reader->walk), deadline)
+                    : wait_for_ring(reader, deadline);
+    }
+    if (error == -ETIMEDOUT)
+        return fail(ETIMEDOUT, "%s: nothing came behind LSN %llu within %.3f s",
+                    reader->directory.path, (unsigned long long)walk_lsn(&reader->walk),
+                    (double)timeout_ns / 1e9);
+    return error;
+}
+
+SHMWAL_API int shmwal_reader_damage(const shmwal_reader *reader, shmwal_damage *damage)
+{
+    if (reader == NULL || reader->walk.finding == WALK_INTACT)
+        return 0;
+    if (damage != NULL)
+        *damage = (shmwal_damage){.segment = reader->walk.where,
+                                  .reason = reader->walk.reason,
+                                  .offset = reader->walk.finding_offset,
+                                  .lsn = reader->walk.finding_lsn};
+    return 1;
+}
+
+SHMWAL_API int shmwal_reader_close(shmwal_reader *reader)
+{
+    if (reader == NULL)
+        return 0;
+    walk_close(&reader->walk);
+    directory_close(&reader->directory);
+    free(reader);
+    return 0;
+}
