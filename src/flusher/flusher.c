@@ -116,20 +116,30 @@ static bool ring_filling(const struct flusher *flusher)
     return ring_end(ring) - flusher->durable > ring->size / 2;
 }
 
+/* Whether there is no reason to sleep for what `awaited` says: the look behind D1. */
+static bool reason_to_stay_up(const struct flusher *flusher, uint64_t awaited)
+{
+    const struct ring *ring = &flusher->region.region.ring;
+    switch (awaited) {
+    case AWAITED_STOP:
+        return stop_requested(flusher);
+    case AWAITED_ANYTHING:
+        return stop_requested(flusher) || waiter_wants_more(flusher) || ring_filling(flusher);
+    case AWAITED_NEXT:
+        return ring_end(ring) != flusher->gathered; /* D1 */
+    default:
+        return ring_finished_at(ring, flusher->gathered); /* D1 */
+    }
+}
+
 /* Sleeps until somebody rings for what `awaited` says, or the time is over. */
 static void doze(struct flusher *flusher, uint64_t awaited, int64_t timeout_ns)
 {
     struct ring_control *control = flusher->region.region.control;
     uint32_t bell = atomic_load(&control->doorbell);
     atomic_store(&control->awaited, awaited); /* D1, see producer/room.c */
-    bool busy = stop_requested(flusher) && flusher->stopping_since_ns == 0;
-    if (awaited == AWAITED_STOP)
-        busy = busy || stop_requested(flusher);
-    else if (awaited == AWAITED_ANYTHING)
-        busy = busy || waiter_wants_more(flusher) || ring_filling(flusher);
-    else
-        busy = busy || ring_finished_at(&flusher->region.region.ring, flusher->gathered); /* D1 */
-    if (!busy)
+    bool told = stop_requested(flusher) && flusher->stopping_since_ns == 0;
+    if (!told && !reason_to_stay_up(flusher, awaited))
         sys_futex_wait(&control->doorbell, bell, deadline_from_timeout(timeout_ns));
     atomic_store(&control->awaited, 0);
 }
@@ -216,7 +226,7 @@ static int64_t seal_when_due(struct flusher *flusher)
 static int64_t idle_timeout_ns(struct flusher *flusher)
 {
     int64_t timeout = seal_when_due(flusher);
-    if (flusher->open_looks > 0) {
+    if (flusher->open_looks > 0) { /* the ring is not empty */
         uint32_t doublings = flusher->open_looks < OPEN_LOOK_DOUBLINGS_MAX
                                  ? flusher->open_looks - 1
                                  : OPEN_LOOK_DOUBLINGS_MAX;
@@ -346,7 +356,9 @@ int flusher_run(struct flusher *flusher)
             return stop(flusher, 0);
         if (lingered(flusher) && leave(flusher))
             return 0;
-        doze(flusher, flusher->gathered | AWAITED_RECORD, idle_timeout_ns(flusher));
+        bool empty = ring_end(&flusher->region.region.ring) == flusher->gathered;
+        doze(flusher, empty ? AWAITED_NEXT : flusher->gathered | AWAITED_RECORD,
+             idle_timeout_ns(flusher));
     }
 }
 

@@ -183,8 +183,7 @@ enum block_verdict meta_check(const struct meta *meta)
 uint64_t record_length_max(uint64_t ring_bytes, uint64_t segment_bytes)
 {
     uint64_t ring_room = ring_bytes / 2;
-    uint64_t segment_room =
-        (segment_bytes - 4 * FORMAT_BLOCK) / FORMAT_UNIT * FORMAT_UNIT;
+    uint64_t segment_room = (segment_bytes - 4 * FORMAT_BLOCK) / FORMAT_UNIT * FORMAT_UNIT;
     uint64_t span = ring_room < segment_room ? ring_room : segment_room;
     uint64_t length = span - sizeof(struct record_header);
     return length < UINT32_MAX ? length : UINT32_MAX & ~UINT64_C(63);

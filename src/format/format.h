@@ -21,8 +21,9 @@
 
 enum {
     FORMAT_VERSION = 1,
-    FORMAT_UNIT = 64,    /* LSNs are multiples of it: records begin and end there */
-    FORMAT_BLOCK = 4096, /* frames begin there, so that no block with acknowledged bytes is rewritten */
+    FORMAT_UNIT = 64, /* LSNs are multiples of it: records begin and end there */
+    FORMAT_BLOCK =
+        4096, /* frames begin there, so that no block with acknowledged bytes is rewritten */
     FORMAT_UUID_BYTES = 16,
 };
 

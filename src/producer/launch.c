@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * See launch.h.
  *
- * The child is made by clone with no exit signal: the program's SIGCHLD handler and its wait(-1) never
- * see it. It shares our memory until it has called exec, as vfork's does. The flusher puts itself into
- * the background and answers through a pipe: nothing when it serves, else "ERRNO SENTENCE".
+ * The program must not notice. It makes a child by clone with no exit signal, which its SIGCHLD handler
+ * and its wait(-1) never see; that makes the flusher's process and ends at once, so that it is not the
+ * program's child either (exec gives a child its exit signal back). Both share our memory until exec, as
+ * vfork's child does. The flusher answers through a pipe: nothing when it serves, else "ERRNO SENTENCE".
  *
  * REJECTED. fork: copies the page tables of a large program. posix_spawn: its child raises SIGCHLD. */
 #include "producer/launch.h"
@@ -86,12 +87,13 @@ static int find_flusher(char file[PATH_MAX])
 struct child {
     const char *file, *path;
     int answer_fd;
-    int error; /* written by the child, which shares our memory */
+    int error;   /* written by the children, which share our memory */
+    char *stack; /* the end of the second one's */
 };
 
-/* Runs in the child until exec, on its own stack: system calls only. Signal handlers of the program
- * cannot run: all signals are blocked until exec has reset them. */
-static int child_main(void *argument)
+/* Runs until exec on a stack of its own: system calls only. Signal handlers of the program cannot run:
+ * all signals are blocked until they are reset. */
+static int become_flusher(void *argument)
 {
     struct child *child = argument;
     char *arguments[] = {(char *)"duralog-flusher", (char *)"--detach", (char *)child->path, NULL};
@@ -111,19 +113,28 @@ static int child_main(void *argument)
     _exit(127);
 }
 
+static int between(void *argument)
+{
+    struct child *child = argument;
+    if (clone(become_flusher, child->stack, CLONE_VM | CLONE_VFORK, child) < 0)
+        child->error = errno;
+    _exit(0);
+}
+
 static int spawn(struct child *child)
 {
     sigset_t all, before;
-    char *stack =
-        mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *stack = mmap(NULL, (size_t)2 * STACK_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack == MAP_FAILED)
         return -errno;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    pid_t pid = clone(child_main, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK, child);
+    child->stack = stack + (size_t)2 * STACK_BYTES;
+    pid_t pid = clone(between, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK, child);
     int error = pid < 0 ? -errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    munmap(stack, STACK_BYTES);
+    munmap(stack, (size_t)2 * STACK_BYTES);
     while (pid > 0 && waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
         continue;
     return error == 0 ? -child->error : error;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * See room.h.
  *
- * The doorbell. The flusher that finds nothing to do publishes in `awaited` the extent that it waits
- * for, looks at its header once more, and sleeps. Who finishes an extent looks at `awaited` behind a
- * full barrier. One of the two sees the other (D1), and only the one extent that matters costs a call:
+ * The doorbell. A flusher that finds nothing to do publishes in `awaited` what it waits for: the end of
+ * the one reservation that holds it up, or, with an empty ring, whatever comes. It looks once more, and
+ * sleeps. Who finishes an extent looks at `awaited` behind a full barrier. One of the two sees the other
+ * (D1), and only an extent that matters costs a call:
  *
- *   D1  finish (full), then awaited (load)    ↔    awaited (seq_cst store), then header (load)
+ *   D1  finish (full), then awaited (load)   ↔   awaited (seq_cst store), then tail and header (load)
  *
  * Room. A producer that finds the ring full asks for a wake-up, looks again, and sleeps (D2):
  *
@@ -55,8 +56,7 @@ __attribute__((noinline, cold)) static int reserve_waiting(shmwal *log, uint64_t
         int64_t now = clock_monotonic_ns();
         if (now >= deadline)
             return fail_full(log, span, timeout_ns);
-        if (atomic_load(&region->control->awaited) == AWAITED_ANYTHING)
-            region_wake_flusher(region->control);
+        region_ask_flusher(region->control);
         int64_t check = now + FLUSHER_CHECK_MS * NS_PER_MS;
         int woken = sys_futex_wait(&region->state->room_sequence, seen,
                                    check < deadline ? check : deadline);
@@ -95,7 +95,7 @@ __attribute__((noinline, cold)) static void ring_doorbell(struct region *region,
 {
     uint64_t used = lsn - atomic_load(&region->state->head_lsn);
     bool filling = awaited == AWAITED_ANYTHING && used > region->ring.size / 2;
-    if (awaited == (lsn | AWAITED_RECORD) || filling)
+    if (awaited == AWAITED_NEXT || awaited == (lsn | AWAITED_RECORD) || filling)
         region_wake_flusher(region->control);
 }
 

@@ -32,8 +32,9 @@ static int wait_until_ended(const struct directory *directory, const struct regi
             return 0;
         int64_t now = clock_monotonic_ns();
         if (now >= deadline)
-            return fail(ETIMEDOUT, "the flusher of %s has not ended within %.3f s; it is writing, or "
-                                   "waits for its device",
+            return fail(ETIMEDOUT,
+                        "the flusher of %s has not ended within %.3f s; it is writing, or "
+                        "waits for its device",
                         directory->path, (double)timeout_ns / 1e9);
         int64_t look = now + LOOK_AGAIN_MS * NS_PER_MS;
         sys_futex_wait(sequence, seen, look < deadline ? look : deadline);

@@ -54,14 +54,13 @@ static bool reached(const shmwal *log, uint64_t lsn, shmwal_level level)
     return level == SHMWAL_COMMITTED && shmwal_lsn(log, SHMWAL_COMMITTED) >= lsn;
 }
 
-/* Raises the highest LSN waited for, and wakes a flusher that gathers at its leisure. */
+/* Raises the highest LSN waited for, and wakes a flusher that sleeps in ignorance of it. */
 static void want(struct ring_control *control, uint64_t lsn)
 {
     uint64_t wanted = atomic_load(&control->wanted_lsn);
     while (wanted < lsn && !atomic_compare_exchange_weak(&control->wanted_lsn, &wanted, lsn))
         continue;
-    if (atomic_load(&control->awaited) == AWAITED_ANYTHING)
-        region_wake_flusher(control);
+    region_ask_flusher(control);
 }
 
 static int fail_late(const shmwal *log, uint64_t lsn, int64_t timeout_ns)

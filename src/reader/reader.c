@@ -11,13 +11,12 @@
 #include "sys/watch.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct shmwal_reader {
     struct directory directory;
     struct walk walk;
-    uint64_t from_lsn;                  /* records that end here or before are not yielded */
+    uint64_t from_lsn;                  /* records that begin before it are not yielded */
     const struct record_header *record; /* the next one of the frame */
     uint64_t lsn, frame_end; /* where it begins, and the frame ends; equal: none is left */
 };
@@ -41,9 +40,10 @@ static bool take_record(struct shmwal_reader *reader, shmwal_record *record)
     while (reader->lsn < reader->frame_end) {
         const struct record_header *header = reader->record;
         uint64_t span = record_span(header->length);
+        bool wanted = header->type != RECORD_FILLER && reader->lsn >= reader->from_lsn;
         reader->record = (const struct record_header *)((const char *)header + span);
         reader->lsn += span;
-        if (header->type == RECORD_FILLER || reader->lsn <= reader->from_lsn)
+        if (!wanted)
             continue;
         *record = (shmwal_record){
             .data = header + 1, .length = header->length, .lsn = reader->lsn, .type = header->type};
@@ -80,18 +80,30 @@ SHMWAL_API int shmwal_reader_next(shmwal_reader *reader, shmwal_record *record)
     return shmwal_reader_next_batch(reader, record, 1);
 }
 
-/* Goes to the frame that `from_lsn` lies in. Damage on the way is left for the first read to report.
- * With a ring, an LSN that is not durable yet is waited for; without one, none beyond the end comes. */
+/* Goes to the frame that `from_lsn` lies in. Damage on the way is left for the first read to report. */
 static int seek(struct shmwal_reader *reader)
 {
     int got = 1;
-    while (got == 1 && reader->frame_end <= reader->from_lsn)
+    while (got == 1 && walk_lsn(&reader->walk) < reader->from_lsn)
         got = load_frame(reader);
-    if (got == 0 && reader->walk.view.state == NULL && walk_lsn(&reader->walk) < reader->from_lsn)
+    if (got == 0)
         return fail(ERANGE, "%s ends at LSN %llu, before LSN %llu", reader->directory.path,
                     (unsigned long long)walk_lsn(&reader->walk),
                     (unsigned long long)reader->from_lsn);
-    return got == -EBADMSG || got >= 0 ? 0 : got;
+    return got < 0 && got != -EBADMSG ? got : 0;
+}
+
+/* What shmwal_reader_open() does once the directory is open. */
+static int open_walk(struct shmwal_reader *reader, uint64_t from_lsn)
+{
+    reader->from_lsn = from_lsn;
+    int error = walk_open(&reader->walk, &reader->directory, from_lsn);
+    if (error < 0)
+        return error;
+    error = seek(reader);
+    if (error < 0)
+        walk_close(&reader->walk);
+    return error;
 }
 
 SHMWAL_API int shmwal_reader_open(const char *path, uint64_t from_lsn, shmwal_reader **reader)
@@ -106,13 +118,7 @@ SHMWAL_API int shmwal_reader_open(const char *path, uint64_t from_lsn, shmwal_re
         free(fresh);
         return error;
     }
-    fresh->from_lsn = from_lsn;
-    error = walk_open(&fresh->walk, &fresh->directory, from_lsn);
-    if (error == 0) {
-        error = from_lsn == 0 ? 0 : seek(fresh);
-        if (error < 0)
-            walk_close(&fresh->walk);
-    }
+    error = open_walk(fresh, from_lsn);
     if (error < 0) {
         directory_close(&fresh->directory);
         free(fresh);
@@ -125,45 +131,49 @@ SHMWAL_API int shmwal_reader_open(const char *path, uint64_t from_lsn, shmwal_re
 /* How often a log without a ring is looked at where its lock file cannot be watched. */
 enum { LOOK_AGAIN_MS = 100 };
 
-/* Whoever makes a ring touches the lock file (region/region.c). Watched before looked at, so that
- * neither a ring nor what one left behind is missed. */
+/* Whoever makes a ring touches the lock file (region/region.c). That is watched before the ring is looked
+ * for, so that none is missed. 0 when it is worth to look again. */
 static int wait_for_ring(struct shmwal_reader *reader, int64_t deadline)
 {
-    char lock[4096];
-    snprintf(lock, sizeof lock, "%s/lock", reader->directory.path);
-    int watch = sys_watch_open(lock), got = 0;
-    while (got == 0 && !walk_has_ring(&reader->walk)) {
-        got = load_frame(reader);
-        int64_t now = clock_monotonic_ns(), look = now + LOOK_AGAIN_MS * NS_PER_MS;
-        if (got == 0 && now >= deadline)
-            got = -ETIMEDOUT;
-        if (got == 0)
-            sys_watch_wait(watch, watch >= 0 || look > deadline ? deadline : look);
-    }
+    int64_t now = clock_monotonic_ns();
+    if (now >= deadline)
+        return -ETIMEDOUT;
+    int64_t look = now + LOOK_AGAIN_MS * NS_PER_MS;
+    int watch = sys_watch_open(reader->directory.fd, "lock");
+    int error = walk_look_for_ring(&reader->walk);
+    if (error == 0 && reader->walk.bound == FORMAT_LSN_NONE)
+        sys_watch_wait(watch, watch >= 0 || look > deadline ? deadline : look);
     if (watch >= 0)
         sys_close(watch);
-    return got < 0 ? got : 0;
+    return error;
+}
+
+static int wait_for_more(struct shmwal_reader *reader, int64_t deadline)
+{
+    struct walk *walk = &reader->walk;
+    while (reader->lsn >= reader->frame_end) {
+        int got = load_frame(reader);
+        if (got != 0)
+            return got;
+        int error = walk->bound == FORMAT_LSN_NONE
+                        ? wait_for_ring(reader, deadline)
+                        : region_view_wait(&walk->view, walk_lsn(walk), deadline);
+        if (error < 0)
+            return error;
+    }
+    return 1;
 }
 
 SHMWAL_API int shmwal_reader_wait(shmwal_reader *reader, int64_t timeout_ns)
 {
     if (reader == NULL)
         return fail(EINVAL, "shmwal_reader_wait needs a reader");
-    int64_t deadline = deadline_from_timeout(timeout_ns);
-    int error = 0;
-    while (error == 0 && reader->lsn >= reader->frame_end) {
-        int got = load_frame(reader);
-        if (got != 0)
-            return got < 0 ? got : 0;
-        error = walk_has_ring(&reader->walk)
-                    ? region_view_wait(&reader->walk.view, walk_lsn(&reader->walk), deadline)
-                    : wait_for_ring(reader, deadline);
-    }
-    if (error == -ETIMEDOUT)
+    int got = wait_for_more(reader, deadline_from_timeout(timeout_ns));
+    if (got == -ETIMEDOUT)
         return fail(ETIMEDOUT, "%s: nothing came behind LSN %llu within %.3f s",
                     reader->directory.path, (unsigned long long)walk_lsn(&reader->walk),
                     (double)timeout_ns / 1e9);
-    return error;
+    return got < 0 ? got : 0;
 }
 
 SHMWAL_API int shmwal_reader_damage(const shmwal_reader *reader, shmwal_damage *damage)

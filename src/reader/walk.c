@@ -1,269 +1,305 @@
 /* SPDX-License-Identifier: MIT
- * See walk.h. */
+ * See walk.h, and store/recovery.h for the cases @A to @G. */
 #include "reader/walk.h"
 
 #include "base/error.h"
-#include "store/catalog.h"
 #include "store/recovery.h"
-#include "sys/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+/* What a step may say besides walk_next()'s results: nothing was found, but something has changed. */
+enum { STEP_AGAIN = 2 };
+
 /* ---- What is found ---- */
 
-__attribute__((format(printf, 5, 6))) static void note(struct walk *walk, enum walk_finding finding,
-                                                       const char *segment, uint64_t offset,
-                                                       const char *format, ...)
+static void note(struct walk *walk, enum walk_finding finding, const char *segment, uint64_t offset,
+                 uint64_t lsn)
 {
-    va_list arguments;
     walk->finding = finding;
     snprintf(walk->where, sizeof walk->where, "%s", segment);
     walk->finding_offset = offset;
-    walk->finding_lsn = walk->scan.lsn;
-    va_start(arguments, format);
-    vsnprintf(walk->reason, sizeof walk->reason, format, arguments);
-    va_end(arguments);
+    walk->finding_lsn = lsn;
 }
 
 static int refuse(const struct walk *walk)
 {
-    return fail(
-        EBADMSG,
-        "%s is damaged: segment %s, offset %" PRIu64 " (LSN %" PRIu64 "): %s; all before it "
-        "is intact",
-        walk->directory->path, walk->where, walk->finding_offset, walk->finding_lsn, walk->reason);
+    return fail(EBADMSG,
+                "%s is damaged: segment %s, offset %" PRIu64 ", LSN %" PRIu64 ": %s; all before it "
+                "is intact",
+                walk->directory->path, walk->where, walk->finding_offset, walk->finding_lsn,
+                walk->reason);
 }
 
-#define REFUSE_HERE(walk, ...)                                                                     \
-    (note(walk, WALK_DAMAGED, (walk)->segment.name, (walk)->scan.offset, __VA_ARGS__), refuse(walk))
-
-/* ---- From segment to segment ---- */
-
-/* Where the segment behind the one at `first_lsn` begins. */
-static int find_limit(const struct directory *directory, uint64_t first_lsn, uint64_t *limit)
+int walk_refuse(struct walk *walk, uint64_t offset, uint64_t lsn, const char *format, ...)
 {
-    struct catalog catalog;
-    int error = catalog_open(directory, &catalog);
-    if (error < 0)
-        return error;
-    *limit = FORMAT_LSN_NONE;
-    for (size_t i = 0; i + 1 < catalog.count; i++)
-        if (catalog.first_lsns[i] == first_lsn)
-            *limit = catalog.first_lsns[i + 1];
-    catalog_close(&catalog);
-    return 0;
+    va_list arguments;
+    note(walk, WALK_DAMAGED, walk->segment.name, offset, lsn);
+    va_start(arguments, format);
+    vsnprintf(walk->reason, sizeof walk->reason, format, arguments);
+    va_end(arguments);
+    return refuse(walk);
 }
 
-static void leave_segment(struct walk *walk)
+static int refuse_segment(struct walk *walk, const char *name, const char *reason)
 {
-    if (walk->segment_open)
-        segment_close(&walk->segment);
-    walk->segment_open = false;
-}
-
-static int enter_segment(struct walk *walk, uint64_t first_lsn)
-{
-    struct segment next;
-    uint64_t limit = FORMAT_LSN_NONE;
-    const char *wrong = NULL;
-    int error = segment_open(walk->directory->segments_fd, first_lsn, walk->directory->meta.uuid,
-                             SEGMENT_READ, SYNC_FDATASYNC, &next);
-    if (error == -EBADMSG || error == -ENOENT) {
-        note(walk, WALK_DAMAGED, next.name, 0, "%s",
-             error == -ENOENT ? "it is missing" : next.damage);
-        return refuse(walk);
-    }
-    if (error < 0)
-        return fail_context(error, "%s", walk->directory->path);
-    if (walk->segment_open)
-        wrong = segment_follows(&walk->segment.header, &next.header);
-    if (wrong != NULL) {
-        note(walk, WALK_DAMAGED, next.name, 0, "%s", wrong);
-        segment_close(&next);
-        return refuse(walk);
-    }
-    error = find_limit(walk->directory, first_lsn, &limit);
-    if (error < 0) {
-        segment_close(&next);
-        return error;
-    }
-    leave_segment(walk);
-    walk->segment = next;
-    walk->segment_open = true;
-    walk->limit = limit;
-    walk->reread = false;
-    walk->judged_offset = 0;
-    walk->finding = WALK_INTACT; /* a torn tail that has a successor was cut off */
-    scan_start(&walk->scan, &walk->segment);
-    walk->loads_seen = walk->scan.loads;
-    return 0;
-}
-
-static bool segment_exists(const struct walk *walk, uint64_t first_lsn)
-{
-    char name[SEGMENT_NAME_BYTES];
-    segment_name(first_lsn, name);
-    int fd = sys_openat(walk->directory->segments_fd, name, O_PATH, 0);
-    if (fd >= 0)
-        sys_close(fd);
-    return fd >= 0;
-}
-
-/* 1 if the walk has gone over to the segment that begins where it stands, 0 if there is none (yet). */
-static int follow_successor(struct walk *walk)
-{
-    uint64_t lsn = walk->scan.lsn;
-    if (lsn == walk->segment.header.first_lsn ||
-        (walk->limit != FORMAT_LSN_NONE && lsn != walk->limit))
-        return 0;
-    if (walk->limit == FORMAT_LSN_NONE && !segment_exists(walk, lsn))
-        return 0;
-    int error = enter_segment(walk, lsn);
-    return error < 0 ? error : 1;
+    note(walk, WALK_DAMAGED, name, 0, walk->scan.lsn);
+    snprintf(walk->reason, sizeof walk->reason, "%s", reason);
+    return refuse(walk);
 }
 
 /* ---- The bound ---- */
 
-bool walk_has_ring(struct walk *walk)
+int walk_look_for_ring(struct walk *walk)
 {
-    if (walk->view.state != NULL && region_view_gone(&walk->view))
-        region_view_close(&walk->view);
-    if (walk->view.state == NULL && region_view_open(walk->directory, &walk->view) < 0)
-        walk->view.state = NULL;
-    return walk->view.state != NULL;
-}
-
-static uint64_t bound(struct walk *walk)
-{
-    if (walk->view.state != NULL && region_view_gone(&walk->view))
-        walk_has_ring(walk);
-    return walk->view.state != NULL ? region_view_durable(&walk->view) : FORMAT_LSN_NONE;
-}
-
-/* Bytes that were read while there was no ring are what survived. If the file was read since then, a
- * ring may have come before, and with it bytes that are not durable yet. True if one is there now. */
-static bool ring_has_come(struct walk *walk)
-{
-    if (walk->view.state != NULL || walk->scan.loads == walk->loads_seen)
-        return false;
+    struct region_view *view = &walk->view;
     walk->loads_seen = walk->scan.loads;
-    return walk_has_ring(walk);
+    for (;;) {
+        if (view->state == NULL) {
+            int error = region_view_open(walk->directory, view);
+            if (error < 0)
+                view->state = NULL;
+            if (error == -ENOENT)
+                walk->bound = FORMAT_LSN_NONE;
+            if (error < 0)
+                return error == -ENOENT ? 0 : error;
+        }
+        walk->bound = region_view_durable(view);
+        if (!region_view_gone(view))
+            return 0;
+        region_view_close(view);
+    }
+}
+
+/* Bytes were read without a ring: whether there is one now, so that they may be too new. */
+static int ring_has_come(struct walk *walk)
+{
+    if (walk->bound != FORMAT_LSN_NONE || walk->scan.loads == walk->loads_seen)
+        return 0;
+    int error = walk_look_for_ring(walk);
+    return error < 0 ? error : walk->bound != FORMAT_LSN_NONE;
+}
+
+/* ---- From segment to segment ---- */
+
+static uint64_t listed_lsn(const struct walk *walk)
+{
+    return walk->listed < walk->catalog.count ? walk->catalog.first_lsns[walk->listed]
+                                              : FORMAT_LSN_NONE;
+}
+
+static int open_segment(struct walk *walk, uint64_t first_lsn, struct segment *segment)
+{
+    return segment_open(walk->directory->segments_fd, first_lsn, walk->directory->meta.uuid,
+                        SEGMENT_READ, SYNC_FDATASYNC, segment);
+}
+
+/* A segment that held nothing may have been replaced by another of the same name. */
+static const char *what_is_wrong(const struct walk *walk, const struct segment *next)
+{
+    if (!walk->segment_open)
+        return NULL;
+    if (next->header.first_lsn != walk->segment.header.first_lsn)
+        return segment_follows(&walk->segment.header, &next->header);
+    return next->header.number < walk->segment.header.number
+               ? "it is older than the one that had its name before"
+               : NULL;
+}
+
+static void enter(struct walk *walk, const struct segment *segment)
+{
+    if (walk->segment_open)
+        segment_close(&walk->segment);
+    walk->segment = *segment;
+    walk->segment_open = true;
+    walk->sealed = false;
+    walk->judged_offset = 0;
+    walk->finding = WALK_INTACT; /* a torn tail that has a successor was cut off */
+    scan_start(&walk->scan, &walk->segment);
+}
+
+/* STEP_AGAIN if the walk has gone over to another segment that begins at `lsn`, 0 if there is none but
+ * the current one. `must`: there has to be one. */
+static int follow(struct walk *walk, uint64_t lsn, bool must)
+{
+    struct segment next;
+    int error = open_segment(walk, lsn, &next);
+    if (error == -ENOENT && !must)
+        return 0;
+    if (error == -ENOENT)
+        return refuse_segment(walk, next.name, "it is missing");
+    if (error == -EBADMSG)
+        return refuse_segment(walk, next.name, next.damage);
+    if (error < 0)
+        return fail_context(error, "%s", walk->directory->path);
+    const char *wrong = what_is_wrong(walk, &next);
+    bool other = !walk->segment_open || next.header.number != walk->segment.header.number;
+    if (wrong != NULL || !other)
+        segment_close(&next);
+    if (wrong != NULL)
+        return refuse_segment(walk, next.name, wrong);
+    if (!other)
+        return 0;
+    enter(walk, &next);
+    return STEP_AGAIN;
+}
+
+/* Goes over to the next segment if it begins where the walk stands. */
+static int follow_successor(struct walk *walk)
+{
+    uint64_t lsn = walk->scan.lsn, listed = listed_lsn(walk);
+    if (listed == FORMAT_LSN_NONE)
+        return follow(walk, lsn, false);
+    if (lsn != listed)
+        return 0;
+    walk->listed++;
+    return follow(walk, lsn, true);
 }
 
 /* ---- Where no accepted frame stands ---- */
 
+/* Without a ring, in the last segment: the end for now, torn, or damaged. */
 static int judge_end(struct walk *walk)
 {
+    struct scan *scan = &walk->scan;
     enum recovery_case verdict;
     uint64_t later;
-    if (walk->judged_offset == walk->scan.offset && scan_at_zeros(&walk->scan) == 1)
+    int zeros = scan_at_zeros(scan);
+    if (zeros < 0)
+        return zeros;
+    if (walk->judged_offset == scan->offset && walk->judged_zeros == zeros)
         return 0;
-    int error = recovery_judge(&walk->scan, true, &verdict, &later);
+    int error = recovery_judge(scan, walk->sealed, &verdict, &later);
     if (error < 0)
         return error;
+    int come = ring_has_come(walk);
+    if (come != 0)
+        return come < 0 ? come : STEP_AGAIN;
     if (verdict == RECOVERY_DAMAGED)
-        return REFUSE_HERE(
-            walk, "what stood there was durable, as the frame at offset %" PRIu64 " proves", later);
-    if (verdict == RECOVERY_TORN)
-        note(walk, WALK_TORN, walk->segment.name, walk->scan.offset,
-             "a crash left unfinished what stands there; nothing of it was acknowledged");
-    walk->judged_offset = walk->scan.offset;
+        return walk_refuse(
+            walk, scan->offset, scan->lsn,
+            "what stood there was durable, as the frame at offset %" PRIu64 " proves", later);
+    if (verdict == RECOVERY_TORN) {
+        note(walk, WALK_TORN, walk->segment.name, scan->offset, scan->lsn);
+        strcpy(walk->reason, "no valid frame stands there, nor anything that was acknowledged");
+    }
+    walk->judged_offset = scan->offset;
+    walk->judged_zeros = zeros;
     return 0;
 }
 
-/* 1: look again. 0: the end for now. */
-static int stopped(struct walk *walk, uint64_t below)
+static int stopped(struct walk *walk)
 {
-    if (!walk->reread) { /* what was read may be older than what is known to be there */
-        scan_rewind(&walk->scan, walk->scan.offset, walk->scan.lsn);
-        walk->reread = true;
-        return 1;
-    }
-    walk->reread = false;
-    if (walk->limit != FORMAT_LSN_NONE)
-        return REFUSE_HERE(walk,
-                           "no valid frame stands there, and the next segment begins only at "
-                           "LSN %" PRIu64,
-                           walk->limit);
-    if (below != FORMAT_LSN_NONE)
-        return REFUSE_HERE(walk,
-                           "no valid frame stands there, and the ring says that all below LSN "
-                           "%" PRIu64 " is durable",
-                           below);
-    return walk_has_ring(walk) ? 1 : judge_end(walk);
+    uint64_t listed = listed_lsn(walk);
+    if (listed != FORMAT_LSN_NONE) /* @G */
+        return walk_refuse(walk, walk->scan.offset, walk->scan.lsn,
+                           "no valid frame stands there, and the next segment begins only at LSN "
+                           "%" PRIu64,
+                           listed);
+    if (walk->bound != FORMAT_LSN_NONE)
+        return walk_refuse(walk, walk->scan.offset, walk->scan.lsn,
+                           "no valid frame stands there, and all below LSN %" PRIu64 " is durable",
+                           walk->bound);
+    return judge_end(walk);
 }
 
 /* ---- Frames ---- */
 
-/* 1: yield it. 0: the end for now. -EAGAIN: it is no data, go on. */
-static int weigh(struct walk *walk, const struct frame_header *frame, uint64_t below)
+/* A roll mark: the successor must be there, and begin here. */
+static int pass_roll_mark(struct walk *walk, uint64_t offset)
 {
-    uint64_t end = frame->first_lsn + frame->payload_bytes;
-    if (frame->kind == FRAME_ROLL && !segment_exists(walk, end))
-        return REFUSE_HERE(walk,
-                           "the log ends with the mark that another segment follows, which is "
-                           "lost");
+    uint64_t lsn = walk->scan.lsn;
+    int got = follow_successor(walk);
+    if (got != 0)
+        return got;
+    return walk_refuse(walk, offset, lsn, "the next segment, which this mark tells of, is lost");
+}
+
+static int weigh(struct walk *walk, const struct frame_header *frame, uint64_t offset)
+{
+    uint64_t end = walk->scan.lsn;
+    walk->sealed = frame->kind == FRAME_SEAL;
+    if (frame->kind == FRAME_ROLL)
+        return pass_roll_mark(walk, offset);
     if (frame->kind != FRAME_DATA)
-        return -EAGAIN;
-    if (end > walk->limit)
-        return REFUSE_HERE(
-            walk, "the frame before it goes beyond LSN %" PRIu64 ", where the next segment begins",
-            walk->limit);
-    return end <= below;
+        return STEP_AGAIN;
+    uint64_t limit = listed_lsn(walk) < walk->bound ? listed_lsn(walk) : walk->bound;
+    if (end > limit)
+        return walk_refuse(walk, offset, frame->first_lsn,
+                           "the frame that stands there ends at LSN %" PRIu64
+                           ", beyond LSN %" PRIu64 " where it must",
+                           end, limit);
+    if (walk->finding == WALK_TORN)
+        walk->finding = WALK_INTACT; /* it was in the making when it looked torn */
+    return 1;
+}
+
+static int read_frame(struct walk *walk, const struct frame_header **frame)
+{
+    uint64_t offset = walk->scan.offset, lsn = walk->scan.lsn;
+    int got = scan_next(&walk->scan, frame);
+    if (got == -EBADMSG)
+        return walk_refuse(walk, offset, lsn, "the file has become shorter");
+    if (got < 0)
+        return fail_context(got, "%s", walk->directory->path);
+    int come = ring_has_come(walk);
+    if (come != 0) {
+        scan_rewind(&walk->scan, offset, lsn);
+        return come < 0 ? come : STEP_AGAIN;
+    }
+    return got == 1 ? weigh(walk, *frame, offset) : stopped(walk);
+}
+
+/* Raises the bound if the walk has come to it. What was read meanwhile may have been in the making. */
+static int raise_bound(struct walk *walk)
+{
+    int error = walk_look_for_ring(walk);
+    scan_rewind(&walk->scan, walk->scan.offset, walk->scan.lsn);
+    return error;
 }
 
 int walk_next(struct walk *walk, const struct frame_header **frame)
 {
-    while (walk->finding != WALK_DAMAGED) {
-        uint64_t below = bound(walk);
-        if (walk->scan.lsn >= below)
+    int got = 0;
+    if (walk->finding == WALK_DAMAGED)
+        return refuse(walk);
+    if (walk->bound == FORMAT_LSN_NONE && walk->judged_offset == walk->scan.offset)
+        got = raise_bound(walk); /* it said that this is the end: has anything come since? */
+    if (got < 0)
+        return got;
+    do {
+        if (walk->scan.lsn >= walk->end_lsn)
             return 0;
-        int got = follow_successor(walk);
-        if (got < 0)
+        if (walk->scan.lsn >= walk->bound && (got = raise_bound(walk)) < 0)
             return got;
-        if (got == 1)
-            continue;
-        uint64_t offset = walk->scan.offset, lsn = walk->scan.lsn;
-        got = scan_next(&walk->scan, frame);
-        if (got == -EBADMSG)
-            return REFUSE_HERE(walk, "the file has become shorter");
-        if (got < 0)
-            return fail_context(got, "%s", walk->directory->path);
-        if (got == 1 && !ring_has_come(walk)) {
-            got = weigh(walk, *frame, below);
-            if (got == -EAGAIN || got == 1)
-                walk->reread = false;
-            if (got == 0)
-                scan_rewind(&walk->scan, offset, lsn);
-            if (got != -EAGAIN)
-                return got;
-        } else if (got == 1) {
-            scan_rewind(&walk->scan, offset, lsn);
-        } else if ((got = stopped(walk, below)) != 1) {
-            return got;
-        }
-    }
-    return refuse(walk);
+        if (walk->scan.lsn >= walk->bound)
+            return 0;
+        got = follow_successor(walk);
+        if (got == 0)
+            got = read_frame(walk, frame);
+    } while (got == STEP_AGAIN);
+    return got;
 }
 
 int walk_open(struct walk *walk, const struct directory *directory, uint64_t from_lsn)
 {
-    struct catalog catalog;
     memset(walk, 0, sizeof *walk);
     walk->directory = directory;
-    int error = catalog_open(directory, &catalog);
-    if (error < 0)
+    walk->end_lsn = FORMAT_LSN_NONE;
+    int error = walk_look_for_ring(walk);
+    if (error == 0)
+        error = catalog_open(directory, &walk->catalog);
+    if (error < 0) {
+        walk_close(walk);
         return error;
-    uint64_t first_lsn = catalog.first_lsns[catalog_find(&catalog, from_lsn)];
-    catalog_close(&catalog);
-    walk->scan.lsn = first_lsn;
-    walk_has_ring(walk);
-    error = enter_segment(walk, first_lsn);
+    }
+    size_t place = catalog_find(&walk->catalog, from_lsn);
+    walk->listed = place + 1;
+    walk->scan.lsn = walk->catalog.first_lsns[place];
+    error = follow(walk, walk->scan.lsn, true);
     if (error < 0 && walk->finding != WALK_DAMAGED) {
         walk_close(walk);
         return error;
@@ -273,7 +309,10 @@ int walk_open(struct walk *walk, const struct directory *directory, uint64_t fro
 
 void walk_close(struct walk *walk)
 {
-    leave_segment(walk);
+    if (walk->segment_open)
+        segment_close(&walk->segment);
+    walk->segment_open = false;
     scan_close(&walk->scan);
+    catalog_close(&walk->catalog);
     region_view_close(&walk->view);
 }

@@ -4,14 +4,23 @@
  *
  * While the log has a ring, its durable LSN is the bound: what is written behind it is not there yet,
  * and whatever is invalid below it is damage. Without a ring, what is valid on disk is what there is, by
- * the rules of store/recovery.h. Rings come and go while a walk goes on.
+ * the rules of store/recovery.h. Rings and flushers come and go while a walk goes on.
  *
- * Knows region/view.h, store, segment, format, sys, base. */
+ * Two rules keep what is read and what is known in step:
+ *
+ *   - Bytes that were read before the bound rose are read again: then they may have been in the making.
+ *   - Bytes that were read while there was no ring count only if there is still none afterwards.
+ *
+ * And one keeps the walk on the right segment: a segment that begins where the walk stands exists before
+ * the bound rises beyond its beginning. So whoever looks for it after the bound does not miss it.
+ *
+ * Knows region/view.h, store, segment, format, sys, base. Changes with recovery's rules. */
 #ifndef READER_WALK_H
 #define READER_WALK_H
 
 #include "region/view.h"
 #include "segment/scan.h"
+#include "store/catalog.h"
 #include "store/directory.h"
 
 #include <stdbool.h>
@@ -21,14 +30,21 @@ enum walk_finding { WALK_INTACT, WALK_TORN, WALK_DAMAGED };
 
 struct walk {
     const struct directory *directory;
+
     struct region_view view; /* view.state NULL: no ring was there when it was last looked for */
+    uint64_t bound;          /* only what ends there is yielded; FORMAT_LSN_NONE: no ring */
+    uint64_t end_lsn;        /* the caller's own bound: frames from there on are left alone */
+
+    struct catalog catalog; /* the segments that were there at the beginning */
+    size_t listed;          /* the place in it of the one behind the current one */
     struct segment segment;
     bool segment_open;
-    uint64_t limit; /* where the successor begins; FORMAT_LSN_NONE: there was none yet */
     struct scan scan;
-    uint64_t loads_seen;    /* the scan's loads when a ring was last looked for */
-    uint64_t judged_offset; /* where an end has been judged: the file need not be searched again */
-    bool reread;            /* the bytes at the scan's place have just been read afresh */
+    bool sealed;         /* the last frame was a seal */
+    uint64_t loads_seen; /* the scan's loads when a ring was last looked for */
+
+    uint64_t judged_offset; /* where an end was judged, and whether zeros stood there: as long as */
+    bool judged_zeros;      /* that stays so, the rest of the file is not searched again */
 
     enum walk_finding finding;
     char where[SEGMENT_NAME_BYTES];
@@ -37,7 +53,8 @@ struct walk {
     uint64_t finding_lsn;
 };
 
-/* Stands in the segment that `from_lsn` lies in, at its first frame. `directory` must outlive it. */
+/* Stands in the segment that `from_lsn` lies in, at its first frame. `directory` must outlive it, and
+ * the walk must not be moved. */
 int walk_open(struct walk *walk, const struct directory *directory, uint64_t from_lsn);
 void walk_close(struct walk *walk);
 
@@ -45,8 +62,13 @@ void walk_close(struct walk *walk);
  * each time; or another error. walk->finding tells about torn tails and damage. */
 int walk_next(struct walk *walk, const struct frame_header **frame);
 
-/* Whether a ring bounds the walk: looked for anew if there was none. */
-bool walk_has_ring(struct walk *walk);
+/* Looks for the ring: view.state and bound tell. */
+int walk_look_for_ring(struct walk *walk);
+
+/* Notes damage at `offset` of the current segment, and refuses: -EBADMSG from now on. All before `lsn`
+ * is intact. */
+__attribute__((format(printf, 4, 5))) int walk_refuse(struct walk *walk, uint64_t offset,
+                                                      uint64_t lsn, const char *format, ...);
 
 /* The LSN that the next frame begins at. */
 static inline uint64_t walk_lsn(const struct walk *walk)

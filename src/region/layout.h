@@ -36,12 +36,12 @@ struct attachment {
 };
 static_assert(sizeof(struct attachment) == 32, "layout");
 
-/* What `awaited` says besides 0, the flusher is awake, and LSN | AWAITED_RECORD, it sleeps until the
- * extent at LSN is finished. */
+/* What `awaited` says besides 0, the flusher is awake. */
 enum {
-    AWAITED_RECORD = 1,
+    AWAITED_RECORD = 1, /* LSN | this: a reservation stands open at LSN, and only its end matters */
     AWAITED_ANYTHING = 2, /* it gathers for a while: waiters and a filling ring may wake it */
     AWAITED_STOP = 3,     /* it can do nothing for a while: only a stop may wake it */
+    AWAITED_NEXT = 4,     /* the ring was empty: whoever finishes anything or waits wakes it */
 };
 
 struct ring_control {

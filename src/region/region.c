@@ -227,3 +227,10 @@ void region_wake_flusher(struct ring_control *control)
     atomic_fetch_add(&control->doorbell, 1);
     sys_futex_wake(&control->doorbell);
 }
+
+void region_ask_flusher(struct ring_control *control)
+{
+    uint64_t awaited = atomic_load(&control->awaited);
+    if (awaited == AWAITED_ANYTHING || awaited == AWAITED_NEXT)
+        region_wake_flusher(control);
+}

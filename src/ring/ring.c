@@ -8,6 +8,8 @@
  *       flusher)                                          memory is given to somebody else
  *   R3  reserve (full)         →  tail read (acquire)     a tail's extent and the header that its maker
  *                                                         completed before it are seen with its end
+ *   D1  tail and header reads are seq_cst, for the flusher that looks once more before it sleeps: see
+ *       producer/room.c
  *   R4  head_seen (release)    →  head_seen (acquire)     hands R2 on between threads of one process
  */
 #include "ring/ring.h"
@@ -42,7 +44,7 @@ static struct ring_header word_read(const AO_double_t *word)
     const _Atomic uint64_t *second = (const _Atomic uint64_t *)&word->AO_val2;
     for (;;) {
         struct ring_header copy;
-        copy.position = atomic_load_explicit(first, memory_order_acquire); /* R1, R3 */
+        copy.position = atomic_load(first); /* R1, R3, D1 */
         /* Acquire, so that the second look at the first half comes after it. */
         copy.extent = atomic_load_explicit(second, memory_order_acquire);
         if (atomic_load_explicit(first, memory_order_relaxed) == copy.position)
@@ -144,8 +146,8 @@ struct ring_header ring_read(const struct ring *ring, uint64_t lsn)
 
 bool ring_finished_at(const struct ring *ring, uint64_t lsn)
 {
-    uint64_t position = atomic_load((const _Atomic uint64_t *)&header_at(ring, lsn)->AO_val1);
-    return position == (lsn | RING_COMMITTED) || position == (lsn | RING_DISCARDED);
+    struct ring_header header = ring_read(ring, lsn);
+    return ring_header_lsn(header) == lsn && ring_header_state(header) >= RING_COMMITTED;
 }
 
 bool ring_find_open(const struct ring *ring, uint64_t lsn, struct ring_header *open)

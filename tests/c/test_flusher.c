@@ -62,20 +62,27 @@ static void teardown(void)
     munmap(faults, sizeof *faults);
 }
 
-/* A flusher in a child of ours, whose writes the faults rule. It ends by a stop. */
+/* A flusher in a child of ours, whose writes the faults rule; it serves on return. Ends by a stop. */
 static pid_t flush_in_child(void)
 {
+    int ends[2];
+    char byte;
+    ck_assert_int_eq(pipe(ends), 0);
     pid_t child = fork();
     if (child == 0) {
         struct flusher flusher;
-        if (flusher_open(&flusher, support_log, false) < 0)
+        if (flusher_open(&flusher, support_log, false) < 0 || write(ends[1], "x", 1) != 1)
             _exit(99);
+        close(ends[1]);
         freopen("/dev/null", "w", stderr);
         stop_on_signals(flusher.region.region.control);
         int error = flusher_run(&flusher);
         flusher_close(&flusher);
         _exit(error < 0 ? 1 : 0);
     }
+    close(ends[1]);
+    ck_assert_int_eq(read(ends[0], &byte, 1), 1);
+    close(ends[0]);
     return child;
 }
 
@@ -277,6 +284,39 @@ START_TEST(stopped_producers_reservation_is_waited_for_and_named)
 }
 END_TEST
 
+/* A sidecar that sleeps for good must hear of a hole that nobody will finish. */
+START_TEST(dead_producers_hole_in_an_idle_sidecar_is_filled_for_those_behind_it)
+{
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    pid_t flusher = flush_in_child();
+    wait_durable(append("before"));
+    usleep(2500000); /* until it has sealed, and has no reason to wake by itself */
+    pid_t child = fork();
+    if (child == 0) {
+        shmwal_slot slot;
+        if (shmwal_reserve(log_, 1, &slot) < 0)
+            _exit(1);
+        raise(SIGKILL);
+    }
+    ck_assert_int_eq(support_wait(child), -SIGKILL);
+    append("behind it, and nobody waits");
+    while (shmwal_lsn(log_, SHMWAL_DURABLE) < shmwal_reserved_lsn(log_))
+        usleep(1000);
+    usleep(2500000);
+    child = fork();
+    if (child == 0) {
+        shmwal_slot slot;
+        if (shmwal_reserve(log_, 1, &slot) < 0)
+            _exit(1);
+        raise(SIGKILL);
+    }
+    ck_assert_int_eq(support_wait(child), -SIGKILL);
+    wait_durable(shmwal_reserved_lsn(log_)); /* nothing is behind it, and somebody waits */
+    ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+    ck_assert_int_eq(support_wait(flusher), 0);
+}
+END_TEST
+
 START_TEST(record_that_does_not_validate_becomes_a_counted_filler)
 {
     shmwal_slot slot;
@@ -420,6 +460,7 @@ int main(void)
     tcase_add_test(cases, flusher_started_by_an_opener_ends_when_nobody_is_left);
     tcase_add_test(cases, dead_producers_reservation_becomes_one_filler_of_its_size);
     tcase_add_test(cases, stopped_producers_reservation_is_waited_for_and_named);
+    tcase_add_test(cases, dead_producers_hole_in_an_idle_sidecar_is_filled_for_those_behind_it);
     tcase_add_test(cases, record_that_does_not_validate_becomes_a_counted_filler);
     tcase_add_test(cases, write_that_fails_once_is_rehomed_and_nobody_notices);
     tcase_add_test(cases,
