@@ -2,7 +2,7 @@
  *
  * The public reader: a walk over the frames, and within a frame its records.
  *
- * Knows walk, format, store/directory.h, sys, base. */
+ * Knows walk, format, store/directory.h, sys, base. Changes with the public header. */
 #include "base/error.h"
 #include "reader/walk.h"
 #include "shmwal.h"
