@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The few calls on a log that every benchmark makes, each ending the program if it fails.
+ *
+ * Knows the public header and support.h. */
+#ifndef BENCH_LOG_H
+#define BENCH_LOG_H
+
+#include "shmwal.h"
+#include "support.h"
+
+/* Creates the log if need be; `flags` as in shmwal_options. */
+static inline shmwal *log_open(const char *path, uint32_t flags)
+{
+    shmwal_options options = SHMWAL_OPTIONS_INIT;
+    shmwal *log;
+    options.flags = flags;
+    end_if(shmwal_open(path, &options, &log), "open", shmwal_error());
+    return log;
+}
+
+static inline uint64_t log_append(shmwal *log, const void *data, size_t length)
+{
+    uint64_t lsn;
+    int error = shmwal_append(log, data, length, &lsn);
+    if (__builtin_expect(error < 0, 0))
+        end_if(error, "append", shmwal_error());
+    return lsn;
+}
+
+/* Waits until the record that ends at `lsn` is durable. */
+static inline void log_wait(shmwal *log, uint64_t lsn)
+{
+    int error = shmwal_wait(log, lsn, SHMWAL_DURABLE, -1);
+    if (__builtin_expect(error < 0, 0))
+        end_if(error, "wait", shmwal_error());
+}
+
+/* Waits until all that anybody has appended is durable. */
+static inline void log_sync(shmwal *log)
+{
+    log_wait(log, shmwal_reserved_lsn(log));
+}
+
+#endif

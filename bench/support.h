@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What every benchmark program needs: a clock, numbers from the command line, an end with a
+ * sentence, results that bench/run reads, and workers that start together.
+ *
+ * Each program answers one question, once, and prints `name value` lines; bench/run repeats and
+ * interleaves them. Knows libc only, so that a floor can use it without the library. */
+#ifndef BENCH_SUPPORT_H
+#define BENCH_SUPPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define NS_PER_S INT64_C(1000000000)
+
+int64_t now_ns(void);                  /* CLOCK_MONOTONIC */
+void sleep_until_ns(int64_t deadline); /* the same clock */
+
+/* The argument at `index` as a number; ends the program with `usage` if it is none. */
+uint64_t number_argument(int count, char **words, int index, const char *usage);
+const char *text_argument(int count, char **words, int index, const char *usage);
+
+/* If `error` is negative, prints the sentence for it and ends the program with status 1. */
+void end_if(int error, const char *what, const char *sentence);
+
+/* A line of the result. */
+void report(const char *name, double value);
+
+/* Zeroed memory that forked children share; `bytes` of it, never NULL. */
+void *shared_memory(size_t bytes);
+
+enum worker_kind { WORKER_THREADS, WORKER_PROCESSES };
+
+/* Runs `work(context, i)` for i = 0 to count - 1, each in a thread or a forked process of its own,
+ * all let go at once; returns when they have been. */
+struct run;
+struct run *run_begin(enum worker_kind kind, unsigned count, void (*work)(void *, unsigned),
+                      void *context);
+
+/* Waits for them; ends the program if one has failed. */
+void run_end(struct run *run);
+
+#endif
