@@ -3,7 +3,8 @@
  * The sentence that goes with a negative errno.
  *
  * Whoever detects a failure describes it at once, with the file and position it knows, and returns
- * fail(...): callers pass the number on and leave the sentence alone, unless they can add what to do.
+ * fail(...): callers pass the number on and leave the sentence alone, unless they can add what to
+ * do.
  *
  * Knows nobody. */
 #ifndef BASE_ERROR_H

@@ -14,16 +14,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* How long it lingers when nobody is attached, and how often it looks; when an idle log is sealed; how
- * long a stop waits for a reservation in flight; how often a full disk is tried again. */
+/* How long it lingers when nobody is attached, and how often it looks; when an idle log is sealed;
+ * how long a stop waits for a reservation in flight; how often a full disk is tried again. */
 #define LINGER_NS     (3 * NS_PER_S)
 #define LOOK_NS       (1 * NS_PER_S)
 #define SEAL_AFTER_NS (2 * NS_PER_S)
 #define STOP_GRACE_NS (200 * NS_PER_MS)
 #define FULL_RETRY_NS (100 * NS_PER_MS)
 
-/* An open reservation is looked at again after 1 ms, then 2, up to 64: its commit rings the doorbell,
- * but a death makes no sound that a futex could hear. */
+/* An open reservation is looked at again after 1 ms, then 2, up to 64: its commit rings the
+ * doorbell, but a death makes no sound that a futex could hear. */
 enum { OPEN_LOOK_DOUBLINGS_MAX = 6 };
 
 /* ---- Taking over ---- */
@@ -109,7 +109,8 @@ static bool waiter_wants_more(const struct flusher *flusher)
     return atomic_load(&flusher->region.region.control->wanted_lsn) > flusher->durable;
 }
 
-/* More than half of the ring is in use: whoever asked for an interval did not ask for back-pressure. */
+/* More than half of the ring is in use: whoever asked for an interval did not ask for
+ * back-pressure. */
 static bool ring_filling(const struct flusher *flusher)
 {
     const struct ring *ring = &flusher->region.region.ring;
@@ -254,7 +255,8 @@ static bool lingered(struct flusher *flusher)
 
 /* ---- Ending ---- */
 
-/* Both locks are let go together, this one's first: who attaches next finds neither ring nor flusher. */
+/* Both locks are let go together, this one's first: who attaches next finds neither ring nor
+ * flusher. */
 static void release_locks(struct flusher *flusher)
 {
     sys_unlock(flusher->directory.lock_fd, LOCK_FLUSHER);
@@ -322,8 +324,8 @@ static int stop(struct flusher *flusher, int error)
     return error;
 }
 
-/* The device has failed. What was acknowledged stands; nothing more is acknowledged. It stays, so that
- * everybody learns why, until it is told to stop or nobody is left. */
+/* The device has failed. What was acknowledged stands; nothing more is acknowledged. It stays, so
+ * that everybody learns why, until it is told to stop or nobody is left. */
 static int freeze(struct flusher *flusher, int error)
 {
     journal("%s; the durable LSN is frozen at %llu", fail_sentence(),

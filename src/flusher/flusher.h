@@ -6,8 +6,8 @@
  *        │
  *        └─ nothing: resolve the dead (orphan.c), seal, sleep on the doorbell
  *
- * It trusts no producer: a record is copied once into private memory, validated there, and that copy is
- * written. Knows region, store and all below; nobody knows it. */
+ * It trusts no producer: a record is copied once into private memory, validated there, and that
+ * copy is written. Knows region, store and all below; nobody knows it. */
 #ifndef FLUSHER_FLUSHER_H
 #define FLUSHER_FLUSHER_H
 
@@ -24,7 +24,8 @@ struct flusher {
     struct store *store;
     bool embedded; /* started by an opener: ends when nobody is attached for a while */
 
-    /* The frame that is being gathered: header block space, then records from `durable` to `gathered`. */
+    /* The frame that is being gathered: header block space, then records from `durable` to
+     * `gathered`. */
     struct frame_header *frame;
     uint64_t frame_capacity; /* bytes behind the header */
     uint64_t gathered;       /* LSN up to which records are copied into the frame */
@@ -46,8 +47,8 @@ struct flusher {
  * -EBUSY if another flusher serves the log. */
 int flusher_open(struct flusher *flusher, const char *path, bool embedded);
 
-/* Serves until told to stop, idle for long (if embedded), or the device has failed and it was told to
- * stop. 0 if all that was committed is durable. */
+/* Serves until told to stop, idle for long (if embedded), or the device has failed and it was told
+ * to stop. 0 if all that was committed is durable. */
 int flusher_run(struct flusher *flusher);
 
 void flusher_close(struct flusher *flusher);
@@ -60,7 +61,8 @@ void gather(struct flusher *flusher);
 
 /* ---- publish.c ---- */
 
-/* Makes everything up to `lsn` known as durable, gives its memory back, and wakes whom that serves. */
+/* Makes everything up to `lsn` known as durable, gives its memory back, and wakes whom that serves.
+ * */
 void publish_durable(struct flusher *flusher, uint64_t lsn);
 
 /* Publishes a status and wakes everybody who waits for anything. */
@@ -68,13 +70,14 @@ void publish_status(struct flusher *flusher, enum flusher_status status, int dev
 
 /* ---- orphan.c ---- */
 
-/* If a reservation stands open where the flusher waits, notes it for `status`; if its owner is proven
- * dead, fills it. True if there is something to gather now. */
+/* If a reservation stands open where the flusher waits, notes it for `status`; if its owner is
+ * proven dead, fills it. True if there is something to gather now. */
 bool orphan_resolve(struct flusher *flusher);
 
 /* ---- signal.c ---- */
 
-/* SIGTERM and SIGINT ask for a stop and ring the doorbell; a second one ends the process at once. */
+/* SIGTERM and SIGINT ask for a stop and ring the doorbell; a second one ends the process at once.
+ * */
 void stop_on_signals(struct ring_control *control);
 
 /* ---- journal.c ---- */

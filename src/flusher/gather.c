@@ -2,20 +2,20 @@
  *
  * From the ring into a frame: copy once, validate the copy.
  *
- * A producer may have gone mad and store into any byte of the ring at any time, so nothing that was read
- * there is read twice: lengths are taken from the private copy. What does not validate becomes one filler
- * of the extent's size, and is counted.
+ * A producer may have gone mad and store into any byte of the ring at any time, so nothing that was
+ * read there is read twice: lengths are taken from the private copy. What does not validate becomes
+ * one filler of the extent's size, and is counted.
  *
- * The frame grows while records are finished. Nothing waits for more: while one frame is being synced the
- * next one's records pile up in the ring, and that is all the batching there is. */
+ * The frame grows while records are finished. Nothing waits for more: while one frame is being
+ * synced the next one's records pile up in the ring, and that is all the batching there is. */
 #include "flusher/flusher.h"
 
 #include "ring/ring.h"
 
 #include <string.h>
 
-/* Enough for the device to be busy with one frame while the next piles up; a frame is larger only for a
- * single extent that is. */
+/* Enough for the device to be busy with one frame while the next piles up; a frame is larger only
+ * for a single extent that is. */
 enum { FRAME_PAYLOAD_BYTES = 4 * 1024 * 1024, ROOM_WORTH_USING = 64 * 1024 };
 
 static char *frame_end(const struct flusher *flusher)
@@ -66,7 +66,8 @@ static void take_extent(struct flusher *flusher, struct ring_header header)
     flusher->gathered += span;
 }
 
-/* What the frame may grow to now. A segment's small rest is left unused rather than to cut frames short. */
+/* What the frame may grow to now. A segment's small rest is left unused rather than to cut frames
+ * short. */
 static uint64_t frame_limit(const struct flusher *flusher)
 {
     uint64_t room = store_room(flusher->store);

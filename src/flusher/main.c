@@ -74,7 +74,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 static const struct argp argp = {options, parse, "LOG", documentation, NULL, NULL, NULL};
 
-/* Into the background, with nothing of the starter's but the pipe to answer through: its descriptor. */
+/* Into the background, with nothing of the starter's but the pipe to answer through: its
+ * descriptor. */
 static int detach(void)
 {
     int answer = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);

@@ -29,8 +29,8 @@ int numa_node_parse(const char *text, int *node)
     return 0;
 }
 
-/* The node of the device that the log lies on, as the kernel shows it; -1 if it has none. A partition's
- * device is its parent's. */
+/* The node of the device that the log lies on, as the kernel shows it; -1 if it has none. A
+ * partition's device is its parent's. */
 static int device_node(int log_fd)
 {
     static const char *const of_parent[] = {"", "../"};

@@ -2,9 +2,9 @@
  *
  * Reservations whose owner will not come back.
  *
- * Only the extent that the flusher waits for is looked at: those behind it come to be that one. An owner
- * that lives is never overruled, however long it takes; it is named in the shared state, for `status`.
- * The proof of death is region/attachment.h's. */
+ * Only the extent that the flusher waits for is looked at: those behind it come to be that one. An
+ * owner that lives is never overruled, however long it takes; it is named in the shared state, for
+ * `status`. The proof of death is region/attachment.h's. */
 #include "flusher/flusher.h"
 
 #include "region/attachment.h"
@@ -35,7 +35,8 @@ bool orphan_resolve(struct flusher *flusher)
     note_open(state, flusher->gathered, owner);
     if (attachment_alive(flusher->region.ring_fd, owner) != 0)
         return false;
-    /* False if the owner finished it just before it died: then it is there to be gathered all the same. */
+    /* False if the owner finished it just before it died: then it is there to be gathered all the
+     * same. */
     if (ring_finish(ring, owner, flusher->gathered, span, RING_DISCARDED)) {
         uint64_t count = atomic_fetch_add(&state->fillers_dead, 1) + 1;
         if (journal_worth(count))

@@ -2,8 +2,8 @@
  *
  * Telling the world: watermarks first, then wake-ups for those whom they serve and nobody else.
  *
- * The orderings W1, W2 (waiters for an LSN, producer/wait.c) and D2 (waiters for room, producer/room.c)
- * have their flusher's side here. The head is R2 of ring/ring.c. */
+ * The orderings W1, W2 (waiters for an LSN, producer/wait.c) and D2 (waiters for room,
+ * producer/room.c) have their flusher's side here. The head is R2 of ring/ring.c. */
 #include "flusher/flusher.h"
 
 #include "sys/futex.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The one checksum: XXH3, 64 bits, from the xxHash library, inlined (header-only: nothing to ship, every
- * architecture). Measured against the alternatives in bench/README.md. Knows nobody. */
+ * The one checksum: XXH3, 64 bits, from the xxHash library, inlined (header-only: nothing to ship,
+ * every architecture). Measured against the alternatives in bench/README.md. Knows nobody. */
 #ifndef FORMAT_CHECKSUM_H
 #define FORMAT_CHECKSUM_H
 

@@ -2,9 +2,9 @@
  *
  * The bytes: records, frames, segment headers, meta. Pure: no I/O, no shared state.
  *
- * What stands in a log's directory, and what "valid" means, if and only if. Recovery, readers, tests
- * and fuzzers share these definitions; src/README.md explains them to somebody who writes a reader.
- * All numbers are little-endian.
+ * What stands in a log's directory, and what "valid" means, if and only if. Recovery, readers,
+ * tests and fuzzers share these definitions; src/README.md explains them to somebody who writes a
+ * reader. All numbers are little-endian.
  *
  * Knows base. Changes only with a version or a flag: see "Evolution" in src/README.md. */
 #ifndef FORMAT_FORMAT_H
@@ -29,7 +29,8 @@ enum {
 
 #define FORMAT_LSN_NONE UINT64_MAX
 
-/* ---- Record --------------------------------------------------------------------------------------
+/* ---- Record
+ * --------------------------------------------------------------------------------------
  *
  *   0-3   length of the payload, bytes
  *   4-7   checksum, see record_checksum()
@@ -66,8 +67,8 @@ static inline uint64_t record_span(uint64_t length)
     return round_up(sizeof(struct record_header) + length, FORMAT_UNIT);
 }
 
-/* XXH3-64 of the payload, mixed with the LSN and with the header's other fields, low 32 bits: bytes of
- * another place or of an earlier lap of the ring do not validate. */
+/* XXH3-64 of the payload, mixed with the LSN and with the header's other fields, low 32 bits: bytes
+ * of another place or of an earlier lap of the ring do not validate. */
 uint32_t record_checksum(const struct record_header *header, const void *payload, uint64_t lsn);
 
 /* The valid record at `lsn` in the `room` bytes at `bytes`, or NULL. */
@@ -76,10 +77,11 @@ const struct record_header *record_validate(const void *bytes, uint64_t room, ui
 /* Writes a filler of exactly `span` bytes, payload included. */
 void record_write_filler(void *bytes, uint64_t span, uint32_t producer, uint64_t lsn);
 
-/* ---- Frame ---------------------------------------------------------------------------------------
+/* ---- Frame
+ * ---------------------------------------------------------------------------------------
  *
- * What one flush wrote: records end to end. Begins at a multiple of FORMAT_BLOCK in the segment file;
- * what lies between its end and the next such multiple is zero, and not looked at.
+ * What one flush wrote: records end to end. Begins at a multiple of FORMAT_BLOCK in the segment
+ * file; what lies between its end and the next such multiple is zero, and not looked at.
  *
  *   0-7   "DLframe1"
  *   8-15  checksum: XXH3-64 of bytes 16 to the end of the payload
@@ -92,12 +94,13 @@ void record_write_filler(void *bytes, uint64_t span, uint32_t producer, uint64_t
  *   56-63 salt: the segment's, so that no frame of another segment or of a recycled file validates
  *   64-   payload
  *
- * A frame is valid at offset o of a segment if and only if o is a multiple of FORMAT_BLOCK and not 0,
- * the magic and the salt match, the kind is known, SEAL and ROLL have no payload and no records and
- * DATA has both, o + 64 + payload_bytes is at most the segment's file_bytes, and the checksum holds.
- * It is accepted if and only if it is valid, begins at the LSN where the frame accepted before it
- * ended, and the spans of its records, end to end, fill its payload exactly. Their bytes need no
- * checking of their own: the frame's checksum covers them. (`verify` checks them all the same.) */
+ * A frame is valid at offset o of a segment if and only if o is a multiple of FORMAT_BLOCK and not
+ * 0, the magic and the salt match, the kind is known, SEAL and ROLL have no payload and no records
+ * and DATA has both, o + 64 + payload_bytes is at most the segment's file_bytes, and the checksum
+ * holds. It is accepted if and only if it is valid, begins at the LSN where the frame accepted
+ * before it ended, and the spans of its records, end to end, fill its payload exactly. Their bytes
+ * need no checking of their own: the frame's checksum covers them. (`verify` checks them all the
+ * same.) */
 struct frame_header {
     char magic[8];
     uint64_t checksum;
@@ -122,8 +125,8 @@ void frame_seal_header(struct frame_header *frame, enum frame_kind kind, uint64_
                        uint64_t durable_before, uint64_t time_ns, uint64_t payload_bytes,
                        uint32_t records, uint64_t salt);
 
-/* Whether the header alone could belong to a valid frame with `room` bytes from its start to the end
- * of the file: everything but the checksum. */
+/* Whether the header alone could belong to a valid frame with `room` bytes from its start to the
+ * end of the file: everything but the checksum. */
 bool frame_plausible(const struct frame_header *frame, uint64_t room, uint64_t salt);
 
 /* Whether the frame, header and payload in memory, is valid; see above. */
@@ -138,9 +141,11 @@ static inline uint64_t frame_file_bytes(uint64_t payload_bytes)
     return round_up(sizeof(struct frame_header) + payload_bytes, FORMAT_BLOCK);
 }
 
-/* ---- Segment header ------------------------------------------------------------------------------
+/* ---- Segment header
+ * ------------------------------------------------------------------------------
  *
- * The first block of a segment file, whose name is first_lsn in 16 lower-case hex digits and ".seg".
+ * The first block of a segment file, whose name is first_lsn in 16 lower-case hex digits and
+ * ".seg".
  *
  *   0-7   "DLsegmt1"
  *   8-15  checksum: XXH3-64 of bytes 16-4095
@@ -177,7 +182,8 @@ struct segment_header {
 };
 static_assert(sizeof(struct segment_header) == FORMAT_BLOCK, "layout");
 
-/* ---- Meta ----------------------------------------------------------------------------------------
+/* ---- Meta
+ * ----------------------------------------------------------------------------------------
  *
  * The file `meta`: the log's identity and what was decided at its creation. Never changed.
  *

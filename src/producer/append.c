@@ -12,8 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* How much of a batch shares one reservation: enough to spread its cost thin, little enough that others
- * are not kept waiting for long. */
+/* How much of a batch shares one reservation: enough to spread its cost thin, little enough that
+ * others are not kept waiting for long. */
 enum { BATCH_SPAN_MAX = 64 * 1024 };
 
 static int check_type(uint32_t type)
@@ -34,8 +34,8 @@ static void record_begin(const shmwal *log, struct record_header *record, size_t
     record->zero = 0;
 }
 
-/* Zeros to the record's end, so that nothing of an earlier lap reaches the disk; and the checksum, of
- * what really stands in the ring. */
+/* Zeros to the record's end, so that nothing of an earlier lap reaches the disk; and the checksum,
+ * of what really stands in the ring. */
 static void record_end(struct record_header *record, uint64_t lsn)
 {
     char *payload = (char *)(record + 1);
@@ -90,8 +90,8 @@ struct batch {
     size_t count;
 };
 
-/* How many of the first records share a reservation, and its span. Stops before a record that cannot be
- * appended, so that those before it are; 0 if the first is one. */
+/* How many of the first records share a reservation, and its span. Stops before a record that
+ * cannot be appended, so that those before it are; 0 if the first is one. */
 static size_t batch_chunk(const shmwal *log, const struct batch *batch, uint64_t *span)
 {
     size_t count = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opening and closing a handle, and keeping it usable: in forked children, and when a flusher is needed.
- * See handle.h. */
+ * Opening and closing a handle, and keeping it usable: in forked children, and when a flusher is
+ * needed. See handle.h. */
 #include "producer/handle.h"
 
 #include "base/error.h"

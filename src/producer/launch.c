@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * See launch.h.
  *
- * The program must not notice. It makes a child by clone with no exit signal, which its SIGCHLD handler
- * and its wait(-1) never see; that makes the flusher's process and ends at once, so that it is not the
- * program's child either (exec gives a child its exit signal back). Both share our memory until exec, as
- * vfork's child does. The flusher answers through a pipe: nothing when it serves, else "ERRNO SENTENCE".
+ * The program must not notice. It makes a child by clone with no exit signal, which its SIGCHLD
+ * handler and its wait(-1) never see; that makes the flusher's process and ends at once, so that it
+ * is not the program's child either (exec gives a child its exit signal back). Both share our
+ * memory until exec, as vfork's child does. The flusher answers through a pipe: nothing when it
+ * serves, else "ERRNO SENTENCE".
  *
- * REJECTED. fork: copies the page tables of a large program. posix_spawn: its child raises SIGCHLD. */
+ * REJECTED. fork: copies the page tables of a large program. posix_spawn: its child raises SIGCHLD.
+ * */
 #include "producer/launch.h"
 
 #include "base/error.h"
@@ -91,8 +93,8 @@ struct child {
     char *stack; /* the end of the second one's */
 };
 
-/* Runs until exec on a stack of its own: system calls only. Signal handlers of the program cannot run:
- * all signals are blocked until they are reset. */
+/* Runs until exec on a stack of its own: system calls only. Signal handlers of the program cannot
+ * run: all signals are blocked until they are reset. */
 static int become_flusher(void *argument)
 {
     struct child *child = argument;

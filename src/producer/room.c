@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * See room.h.
  *
- * The doorbell. A flusher that finds nothing to do publishes in `awaited` what it waits for: the end of
- * the one reservation that holds it up, or, with an empty ring, whatever comes. It looks once more, and
- * sleeps. Who finishes an extent looks at `awaited` behind a full barrier. One of the two sees the other
- * (D1), and only an extent that matters costs a call:
+ * The doorbell. A flusher that finds nothing to do publishes in `awaited` what it waits for: the
+ * end of the one reservation that holds it up, or, with an empty ring, whatever comes. It looks
+ * once more, and sleeps. Who finishes an extent looks at `awaited` behind a full barrier. One of
+ * the two sees the other (D1), and only an extent that matters costs a call:
  *
  *   D1  finish (full), then awaited (load)   ↔   awaited (seq_cst store), then tail and header (load)
  *
@@ -21,8 +21,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How long a producer sleeps before it makes sure that a flusher lives: a flusher that is killed wakes
- * nobody. */
+/* How long a producer sleeps before it makes sure that a flusher lives: a flusher that is killed
+ * wakes nobody. */
 enum { FLUSHER_CHECK_MS = 50 };
 
 __attribute__((cold)) static int fail_full(const shmwal *log, uint64_t span, int64_t timeout_ns)

@@ -16,8 +16,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* The oldest reservation that is open: by the flusher's account if it has one, for the age; else as the
- * ring shows it. */
+/* The oldest reservation that is open: by the flusher's account if it has one, for the age; else as
+ * the ring shows it. */
 static void fill_oldest(const struct region *region, int ring_fd, shmwal_status *status)
 {
     const struct flusher_state *state = region->state;

@@ -2,9 +2,9 @@
  *
  * Watermarks, and waiting for them.
  *
- * Waiters sleep on futexes in the flusher's state, spread over shards by LSN, and are woken by the commit
- * that serves them. A waiter sets its shard's flag so that the flusher makes no call for nobody; one that
- * is killed leaves at most one wake-up too many. No wake-up is lost (W1, W2):
+ * Waiters sleep on futexes in the flusher's state, spread over shards by LSN, and are woken by the
+ * commit that serves them. A waiter sets its shard's flag so that the flusher makes no call for
+ * nobody; one that is killed leaves at most one wake-up too many. No wake-up is lost (W1, W2):
  *
  *   W1  shard_wanted (seq_cst store), then durable_lsn (load)
  *         ↔  durable_lsn (seq_cst store), then shard_wanted (exchange), in flusher/publish.c

@@ -80,7 +80,8 @@ SHMWAL_API int shmwal_reader_next(shmwal_reader *reader, shmwal_record *record)
     return shmwal_reader_next_batch(reader, record, 1);
 }
 
-/* Goes to the frame that `from_lsn` lies in. Damage on the way is left for the first read to report. */
+/* Goes to the frame that `from_lsn` lies in. Damage on the way is left for the first read to
+ * report. */
 static int seek(struct shmwal_reader *reader)
 {
     int got = 1;
@@ -131,8 +132,8 @@ SHMWAL_API int shmwal_reader_open(const char *path, uint64_t from_lsn, shmwal_re
 /* How often a log without a ring is looked at where its lock file cannot be watched. */
 enum { LOOK_AGAIN_MS = 100 };
 
-/* Whoever makes a ring touches the lock file (region/region.c). That is watched before the ring is looked
- * for, so that none is missed. 0 when it is worth to look again. */
+/* Whoever makes a ring touches the lock file (region/region.c). That is watched before the ring is
+ * looked for, so that none is missed. 0 when it is worth to look again. */
 static int wait_for_ring(struct shmwal_reader *reader, int64_t deadline)
 {
     int64_t now = clock_monotonic_ns();

@@ -3,7 +3,8 @@
  * Verifying a whole log: every header, every frame of every segment, and every record in it.
  *
  * A log that is being written is verified up to what was durable at the beginning. The walk checks
- * everything but the records' own checksums, which the frames' cover; here these are checked as well.
+ * everything but the records' own checksums, which the frames' cover; here these are checked as
+ * well.
  *
  * Knows walk, format, store, base. Changes with what shmwal_verification tells. */
 #include "base/error.h"
@@ -42,8 +43,8 @@ static void tell_end(const struct progress *progress, const struct walk *walk)
         progress->call(progress->context, total, total);
 }
 
-/* Counts the frame's records that are no fillers; false if one does not validate by itself, which no
- * frame of a correct flusher has. */
+/* Counts the frame's records that are no fillers; false if one does not validate by itself, which
+ * no frame of a correct flusher has. */
 static bool count_records(const struct frame_header *frame, uint64_t *count)
 {
     const char *payload = (const char *)(frame + 1);

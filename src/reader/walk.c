@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a step may say besides walk_next()'s results: nothing was found, but something has changed. */
+/* What a step may say besides walk_next()'s results: nothing was found, but something has changed.
+ * */
 enum { STEP_AGAIN = 2 };
 
 /* ---- What is found ---- */
@@ -121,8 +122,8 @@ static void enter(struct walk *walk, const struct segment *segment)
     scan_start(&walk->scan, &walk->segment);
 }
 
-/* STEP_AGAIN if the walk has gone over to another segment that begins at `lsn`, 0 if there is none but
- * the current one. `must`: there has to be one. */
+/* STEP_AGAIN if the walk has gone over to another segment that begins at `lsn`, 0 if there is none
+ * but the current one. `must`: there has to be one. */
 static int follow(struct walk *walk, uint64_t lsn, bool must)
 {
     struct segment next;
@@ -253,7 +254,8 @@ static int read_frame(struct walk *walk, const struct frame_header **frame)
     return got == 1 ? weigh(walk, *frame, offset) : stopped(walk);
 }
 
-/* Raises the bound if the walk has come to it. What was read meanwhile may have been in the making. */
+/* Raises the bound if the walk has come to it. What was read meanwhile may have been in the making.
+ * */
 static int raise_bound(struct walk *walk)
 {
     int error = walk_look_for_ring(walk);

@@ -2,17 +2,19 @@
  *
  * A log's data frames, in order, over all its segments, up to what may be yielded.
  *
- * While the log has a ring, its durable LSN is the bound: what is written behind it is not there yet,
- * and whatever is invalid below it is damage. Without a ring, what is valid on disk is what there is, by
- * the rules of store/recovery.h. Rings and flushers come and go while a walk goes on.
+ * While the log has a ring, its durable LSN is the bound: what is written behind it is not there
+ * yet, and whatever is invalid below it is damage. Without a ring, what is valid on disk is what
+ * there is, by the rules of store/recovery.h. Rings and flushers come and go while a walk goes on.
  *
  * Two rules keep what is read and what is known in step:
  *
- *   - Bytes that were read before the bound rose are read again: then they may have been in the making.
+ *   - Bytes that were read before the bound rose are read again: then they may have been in the
+ *   making.
  *   - Bytes that were read while there was no ring count only if there is still none afterwards.
  *
- * And one keeps the walk on the right segment: a segment that begins where the walk stands exists before
- * the bound rises beyond its beginning. So whoever looks for it after the bound does not miss it.
+ * And one keeps the walk on the right segment: a segment that begins where the walk stands exists
+ * before the bound rises beyond its beginning. So whoever looks for it after the bound does not
+ * miss it.
  *
  * Knows region/view.h, store, segment, format, sys, base. Changes with recovery's rules. */
 #ifndef READER_WALK_H
@@ -53,20 +55,20 @@ struct walk {
     uint64_t finding_lsn;
 };
 
-/* Stands in the segment that `from_lsn` lies in, at its first frame. `directory` must outlive it, and
- * the walk must not be moved. */
+/* Stands in the segment that `from_lsn` lies in, at its first frame. `directory` must outlive it,
+ * and the walk must not be moved. */
 int walk_open(struct walk *walk, const struct directory *directory, uint64_t from_lsn);
 void walk_close(struct walk *walk);
 
-/* 1 and the next data frame, valid until the next call; 0 at the end for now; -EBADMSG at damage, again
- * each time; or another error. walk->finding tells about torn tails and damage. */
+/* 1 and the next data frame, valid until the next call; 0 at the end for now; -EBADMSG at damage,
+ * again each time; or another error. walk->finding tells about torn tails and damage. */
 int walk_next(struct walk *walk, const struct frame_header **frame);
 
 /* Looks for the ring: view.state and bound tell. */
 int walk_look_for_ring(struct walk *walk);
 
-/* Notes damage at `offset` of the current segment, and refuses: -EBADMSG from now on. All before `lsn`
- * is intact. */
+/* Notes damage at `offset` of the current segment, and refuses: -EBADMSG from now on. All before
+ * `lsn` is intact. */
 __attribute__((format(printf, 4, 5))) int walk_refuse(struct walk *walk, uint64_t offset,
                                                       uint64_t lsn, const char *format, ...);
 

@@ -18,8 +18,8 @@ int attachment_any(int ring_fd)
     return sys_lock_held(ring_fd, LOCK_ATTACHMENTS, 0);
 }
 
-/* An entry that is free, or whose attachment is gone. Called with LOCK_RING, so nobody else looks for
- * one. */
+/* An entry that is free, or whose attachment is gone. Called with LOCK_RING, so nobody else looks
+ * for one. */
 static int find_entry(const struct ring_control *control, int ring_fd, uint64_t id, uint32_t *entry)
 {
     for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {

@@ -2,20 +2,21 @@
  *
  * Attachments: who may write the ring, and the proof that one no longer can.
  *
- * Each attachment has a number that is never used again while the ring exists, and holds a lock of the
- * open-file kind on the byte LOCK_ATTACHMENTS + number of the ring's object. The lock was taken through
- * the very descriptor that the ring is mapped by, and that descriptor is closed at once: the mapping
- * alone keeps the lock. Since the mapping is not inherited by fork, the lock is free if and only if the
- * address space that could store to the ring under this number is gone. That holds
+ * Each attachment has a number that is never used again while the ring exists, and holds a lock of
+ * the open-file kind on the byte LOCK_ATTACHMENTS + number of the ring's object. The lock was taken
+ * through the very descriptor that the ring is mapped by, and that descriptor is closed at once:
+ * the mapping alone keeps the lock. Since the mapping is not inherited by fork, the lock is free if
+ * and only if the address space that could store to the ring under this number is gone. That holds
  *
  *   - across PID reuse and PID namespaces: no PID is looked at;
- *   - for a zombie, whose memory is gone, and for a process whose main thread ended while others run;
+ *   - for a zombie, whose memory is gone, and for a process whose main thread ended while others
+ *   run;
  *   - for a daemon that closes every descriptor it finds;
  *   - for a forked child that outlives its parent, and for exec.
  *
- * REJECTED. PID and start time: wrong across namespaces. flock or record locks on a descriptor that is
- * kept: released when somebody closes it, kept by a forked child. Robust mutexes: die with a thread.
- * A pidfd handed over a socket: a successor of the flusher does not have it.
+ * REJECTED. PID and start time: wrong across namespaces. flock or record locks on a descriptor that
+ * is kept: released when somebody closes it, kept by a forked child. Robust mutexes: die with a
+ * thread. A pidfd handed over a socket: a successor of the flusher does not have it.
  *
  * Knows layout, sys/lock.h. */
 #ifndef REGION_ATTACHMENT_H
@@ -29,11 +30,13 @@
 /* Where in the object the locks lie; nothing of it need exist there. */
 #define LOCK_ATTACHMENTS (UINT64_C(1) << 48)
 
-/* Takes a number and its lock through `ring_fd`, and an entry of the table. -EUSERS if it is full. */
+/* Takes a number and its lock through `ring_fd`, and an entry of the table. -EUSERS if it is full.
+ * */
 int attachment_create(struct ring_control *control, int ring_fd, uint64_t commit_interval_ns,
                       uint64_t *id, uint32_t *entry);
 
-/* Whether the attachment lives: 1, 0, or a negative errno. `ring_fd` is not the one it was taken by. */
+/* Whether the attachment lives: 1, 0, or a negative errno. `ring_fd` is not the one it was taken
+ * by. */
 int attachment_alive(int ring_fd, uint64_t id);
 
 /* Whether any does. */

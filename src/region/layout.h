@@ -27,7 +27,8 @@ enum {
     WAIT_SHARDS = 256,      /* futexes that waiters are spread over, by LSN */
 };
 
-/* One handle of one process. Writer: that process, once it owns the entry; see region/attachment.h. */
+/* One handle of one process. Writer: that process, once it owns the entry; see region/attachment.h.
+ * */
 struct attachment {
     _Atomic uint64_t id; /* 0: free. Whether it lives is told by its lock, never by this table */
     _Atomic uint64_t commit_interval_ns;
@@ -101,7 +102,8 @@ struct flusher_state {
     struct wait_shard shards[WAIT_SHARDS];
 };
 
-/* Waiters for neighbouring LSNs sleep on neighbouring shards, so a commit wakes those that it serves. */
+/* Waiters for neighbouring LSNs sleep on neighbouring shards, so a commit wakes those that it
+ * serves. */
 static inline uint32_t wait_shard_index(uint64_t lsn)
 {
     return (uint32_t)(lsn / FORMAT_UNIT % WAIT_SHARDS);

@@ -2,8 +2,8 @@
  *
  * An attached ring: what a producer or the flusher works on.
  *
- * Attaching and removing happen under LOCK_RING of the log's lock file, so that a ring is never removed
- * under somebody who has just found it. A producer keeps no descriptor open.
+ * Attaching and removing happen under LOCK_RING of the log's lock file, so that a ring is never
+ * removed under somebody who has just found it. A producer keeps no descriptor open.
  *
  * Knows ring, layout, shm, attachment, store (where the log ends), sys, base. */
 #ifndef REGION_REGION_H
@@ -29,17 +29,17 @@ struct region {
 int region_attach(const struct directory *directory, uint64_t commit_interval_ns,
                   struct region *region);
 
-/* Lets go of it; its open reservations become fillers. Removes the ring if no flusher runs, nobody else
- * is attached and all is durable. `directory` may be NULL: then the ring stays in any case. */
+/* Lets go of it; its open reservations become fillers. Removes the ring if no flusher runs, nobody
+ * else is attached and all is durable. `directory` may be NULL: then the ring stays in any case. */
 void region_detach(const struct directory *directory, struct region *region);
 
-/* Maps an existing ring read-only, without attaching: -ENOENT if there is none. `*ring_fd` is to ask
- * about locks with. */
+/* Maps an existing ring read-only, without attaching: -ENOENT if there is none. `*ring_fd` is to
+ * ask about locks with. */
 int region_look(const struct directory *directory, struct region *region, int *ring_fd);
 void region_look_away(struct region *region, int ring_fd);
 
-/* The flusher's side: the same mapping without a number, the state writable, and the ring's descriptor
- * to ask about locks with. Makes the ring if there is none. */
+/* The flusher's side: the same mapping without a number, the state writable, and the ring's
+ * descriptor to ask about locks with. Makes the ring if there is none. */
 struct region_flusher {
     struct region region;
     struct flusher_state *state;
@@ -48,16 +48,16 @@ struct region_flusher {
 int region_attach_flusher(const struct directory *directory, struct region_flusher *flusher);
 void region_detach_flusher(struct region_flusher *flusher);
 
-/* Call with LOCK_RING: removes the ring if nobody is attached and all in it is durable, and tells those
- * who view it. True if removed. */
+/* Call with LOCK_RING: removes the ring if nobody is attached and all in it is durable, and tells
+ * those who view it. True if removed. */
 bool region_remove_if_idle(const struct directory *directory, struct flusher_state *state,
                            const struct region *region, int ring_fd);
 
 /* Wakes the flusher if it sleeps, whatever it waits for. */
 void region_wake_flusher(struct ring_control *control);
 
-/* Wakes it if it gathers at its leisure, or sleeps although something may be in the ring: a reservation
- * whose owner died before anybody finished anything. */
+/* Wakes it if it gathers at its leisure, or sleeps although something may be in the ring: a
+ * reservation whose owner died before anybody finished anything. */
 void region_ask_flusher(struct ring_control *control);
 
 #endif

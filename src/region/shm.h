@@ -17,16 +17,17 @@ enum shm_object { SHM_RING, SHM_STATE };
 /* Opens an existing object and checks its owner: a descriptor; -ENOENT, -EACCES. */
 int shm_object_open(const struct directory *directory, enum shm_object object, bool writing);
 
-/* Makes both objects afresh, empty and beginning at `first_lsn`, all memory allocated: a full /dev/shm is
- * -ENOSPC here, never a SIGBUS later. Removes what an interrupted attempt left. Call with LOCK_RING. */
+/* Makes both objects afresh, empty and beginning at `first_lsn`, all memory allocated: a full
+ * /dev/shm is -ENOSPC here, never a SIGBUS later. Removes what an interrupted attempt left. Call
+ * with LOCK_RING. */
 int shm_create(const struct directory *directory, uint64_t first_lsn);
 
 /* Removes both names; those who have them mapped keep their memory. Call with LOCK_RING. */
 void shm_remove(const struct directory *directory);
 
-/* Maps the ring, its bytes twice in a row, prefaulted if `writing` and not inherited by fork: `*control`
- * and the bytes to unmap. The descriptor may be closed; a lock taken through it lives as long as the
- * mapping. */
+/* Maps the ring, its bytes twice in a row, prefaulted if `writing` and not inherited by fork:
+ * `*control` and the bytes to unmap. The descriptor may be closed; a lock taken through it lives as
+ * long as the mapping. */
 int shm_map_ring(const struct directory *directory, int fd, bool writing,
                  struct ring_control **control, size_t *mapped_bytes);
 

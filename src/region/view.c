@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-/* How often a waiter looks again although nobody woke it: the ring may have been removed by hand, and a
- * viewer without permission to write cannot tell the flusher that it waits. */
+/* How often a waiter looks again although nobody woke it: the ring may have been removed by hand,
+ * and a viewer without permission to write cannot tell the flusher that it waits. */
 enum { LOOK_AGAIN_MS = 1000, LOOK_AGAIN_UNSEEN_MS = 20 };
 
 int region_view_open(const struct directory *directory, struct region_view *view)

@@ -2,8 +2,8 @@
  *
  * A look at a log's ring, for those who do not append: readers, status, stop.
  *
- * Maps the flusher's state, which nobody but the flusher can write, without attaching: a view keeps no
- * flusher and no ring alive. A ring may be removed while it is viewed; region_view_gone() tells.
+ * Maps the flusher's state, which nobody but the flusher can write, without attaching: a view keeps
+ * no flusher and no ring alive. A ring may be removed while it is viewed; region_view_gone() tells.
  *
  * Knows ring, store/directory.h, format, sys, base. */
 #ifndef REGION_VIEW_H

@@ -36,8 +36,8 @@ static bool word_swap(AO_double_t *word, struct ring_header old, struct ring_hea
                                                   (AO_t) new.position, (AO_t) new.extent);
 }
 
-/* A consistent snapshot of two halves without a 16-byte load: the first half never repeats, so if it is
- * the same before and after, the second belongs to it. */
+/* A consistent snapshot of two halves without a 16-byte load: the first half never repeats, so if
+ * it is the same before and after, the second belongs to it. */
 static struct ring_header word_read(const AO_double_t *word)
 {
     const _Atomic uint64_t *first = (const _Atomic uint64_t *)&word->AO_val1;
@@ -69,8 +69,8 @@ static struct ring_header tail_read(const struct ring *ring)
     return word_read(&ring->tail->word);
 }
 
-/* Completes the header of the reservation that the tail names, if its owner has not come to it. A CAS
- * from the stale value, so doing it twice or too late does nothing. */
+/* Completes the header of the reservation that the tail names, if its owner has not come to it. A
+ * CAS from the stale value, so doing it twice or too late does nothing. */
 static void tail_help(const struct ring *ring, struct ring_header tail)
 {
     uint64_t span = ring_extent_span(tail.extent);
@@ -84,8 +84,8 @@ static void tail_help(const struct ring *ring, struct ring_header tail)
     }
 }
 
-/* Whether `span` bytes behind `end` lie within the ring. Signed: the head may have passed an `end` that
- * was read before it. */
+/* Whether `span` bytes behind `end` lie within the ring. Signed: the head may have passed an `end`
+ * that was read before it. */
 static bool has_room(struct ring *ring, uint64_t end, uint64_t span)
 {
     uint64_t head = atomic_load_explicit(&ring->head_seen, memory_order_acquire); /* R4 */

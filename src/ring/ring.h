@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * The ring: how many processes reserve, commit and consume extents of one shared memory without a lock.
+ * The ring: how many processes reserve, commit and consume extents of one shared memory without a
+ * lock.
  *
- * GUARANTEE. At any instant, whoever has just died, every extent between head and tail has a header that
- * names its owner and length, or is the one that the tail names. So a successor knows exactly what was
- * committed, and what a dead process leaves behind is filled exactly.
+ * GUARANTEE. At any instant, whoever has just died, every extent between head and tail has a header
+ * that names its owner and length, or is the one that the tail names. So a successor knows exactly
+ * what was committed, and what a dead process leaves behind is filled exactly.
  *
- * MECHANISM. The bytes are cut into units of 64. Each unit has a 16-byte header in an array apart from
- * the bytes, so that no payload can ever look like a header:
+ * MECHANISM. The bytes are cut into units of 64. Each unit has a 16-byte header in an array apart
+ * from the bytes, so that no payload can ever look like a header:
  *
  *     position   the extent's first LSN | state          (LSNs are multiples of 64: the low bits are free)
  *     extent     owner << 24 | length in units
  *
- * Only the header of an extent's first unit is used. Headers change by double-width CAS and are never
- * zeroed: since a position never repeats, a header left by an earlier lap is stale for ever, and a late
- * store meant for an earlier lap cannot match.
+ * Only the header of an extent's first unit is used. Headers change by double-width CAS and are
+ * never zeroed: since a position never repeats, a header left by an earlier lap is stale for ever,
+ * and a late store meant for an earlier lap cannot match.
  *
  *     stale ──help──► reserved ──commit──► committed       (owner)
  *       │                 └─────discard──► discarded       (owner)
@@ -22,15 +23,15 @@
  *
  * For an owner that is proven dead, and for no other, the flusher discards in its place.
  *
- * The tail is one 16-byte word {end LSN, extent of the last reservation}. To reserve is to move it by
- * CAS; whoever does so first completes the header that the old tail names ("helping").
+ * The tail is one 16-byte word {end LSN, extent of the last reservation}. To reserve is to move it
+ * by CAS; whoever does so first completes the header that the old tail names ("helping").
  *
- * REJECTED. A bump of a 64-bit tail by fetch-and-add: a process killed right behind it leaves an extent
- * whose owner and length nobody knows. Committing in order: one killed producer hangs all others.
- * Aborting by time-out: a slow live writer then stores into memory that was given away.
+ * REJECTED. A bump of a 64-bit tail by fetch-and-add: a process killed right behind it leaves an
+ * extent whose owner and length nobody knows. Committing in order: one killed producer hangs all
+ * others. Aborting by time-out: a slow live writer then stores into memory that was given away.
  *
- * tests/model/ring.pml checks the protocol exhaustively. This file touches memory only: no system call.
- * Knows base. Changes only together with the model. */
+ * tests/model/ring.pml checks the protocol exhaustively. This file touches memory only: no system
+ * call. Knows base. Changes only together with the model. */
 #ifndef RING_RING_H
 #define RING_RING_H
 
@@ -116,29 +117,30 @@ void ring_initialize(struct ring_tail_word *tail, uint64_t first_lsn);
 /* The end of the last reservation. */
 uint64_t ring_end(const struct ring *ring);
 
-/* Reserves `span` bytes, a multiple of 64 that is at most the ring's size, for `owner`: 0 and where the
- * extent begins, or -EAGAIN if there is no room. Lock-free. */
+/* Reserves `span` bytes, a multiple of 64 that is at most the ring's size, for `owner`: 0 and where
+ * the extent begins, or -EAGAIN if there is no room. Lock-free. */
 int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn);
 
-/* Ends the reservation of `owner`, the caller or somebody proven dead, in `state`: RING_COMMITTED or
- * RING_DISCARDED. False if there is no such reservation (any more). */
+/* Ends the reservation of `owner`, the caller or somebody proven dead, in `state`: RING_COMMITTED
+ * or RING_DISCARDED. False if there is no such reservation (any more). */
 bool ring_finish(const struct ring *ring, uint64_t owner, uint64_t lsn, uint64_t span,
                  enum ring_state state);
 
-/* The header at `lsn`; it is the extent's own if and only if ring_header_lsn() of it is `lsn` and its
- * state is not RING_FREE. */
+/* The header at `lsn`; it is the extent's own if and only if ring_header_lsn() of it is `lsn` and
+ * its state is not RING_FREE. */
 struct ring_header ring_read(const struct ring *ring, uint64_t lsn);
 
-/* Whether the extent that begins at `lsn` is finished, read in the one total order of seq_cst operations:
- * for the look that precedes a sleep. */
+/* Whether the extent that begins at `lsn` is finished, read in the one total order of seq_cst
+ * operations: for the look that precedes a sleep. */
 bool ring_finished_at(const struct ring *ring, uint64_t lsn);
 
-/* What is reserved at `lsn` and not finished, as the header has it, or the tail if nobody has completed
- * the header yet. False if no extent begins there (yet), or it is finished. Changes nothing. */
+/* What is reserved at `lsn` and not finished, as the header has it, or the tail if nobody has
+ * completed the header yet. False if no extent begins there (yet), or it is finished. Changes
+ * nothing. */
 bool ring_find_open(const struct ring *ring, uint64_t lsn, struct ring_header *open);
 
-/* From `lsn`, an extent's beginning, the end of the last extent that is finished without a hole. If the
- * flusher has consumed past `lsn` meanwhile, begins again at the head. */
+/* From `lsn`, an extent's beginning, the end of the last extent that is finished without a hole. If
+ * the flusher has consumed past `lsn` meanwhile, begins again at the head. */
 uint64_t ring_finished_until(const struct ring *ring, uint64_t lsn);
 
 #endif

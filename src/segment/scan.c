@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A follower that wakes for one record reads little; one that reads on soon reads a lot at a time. */
+/* A follower that wakes for one record reads little; one that reads on soon reads a lot at a time.
+ * */
 enum { AHEAD_MIN = 64 << 10, AHEAD_MAX = 1 << 20 };
 
 void scan_start(struct scan *scan, const struct segment *segment)
@@ -33,7 +34,8 @@ void scan_rewind(struct scan *scan, uint64_t offset, uint64_t lsn)
     scan->ahead = AHEAD_MIN;
 }
 
-/* Moves what the window has from `offset` on to its beginning, in a larger one if `bytes` ask for it. */
+/* Moves what the window has from `offset` on to its beginning, in a larger one if `bytes` ask for
+ * it. */
 static int make_room(struct scan *scan, uint64_t offset, uint64_t bytes)
 {
     uint64_t end = scan->window_offset + scan->window_bytes;

@@ -2,8 +2,8 @@
  *
  * Reading a segment frame by frame, and looking past the place where that ends.
  *
- * A scan holds a window of the file in memory. A frame that it hands out lies in the window, and stays
- * there until the next call. What a stop means (an end, a torn tail, damage) is decided in
+ * A scan holds a window of the file in memory. A frame that it hands out lies in the window, and
+ * stays there until the next call. What a stop means (an end, a torn tail, damage) is decided in
  * store/recovery.h; here is only what the bytes say.
  *
  * Knows segment.h, format, sys, base. Changes with the way files are read. */
@@ -27,8 +27,8 @@ struct scan {
     size_t ahead; /* what the next load reads at least, growing while reading goes on */
 };
 
-/* Stands at the first frame of `segment`, which must outlive the scan. Reads nothing yet. A scan that
- * is open already keeps its memory. Begin with one that is all zero. */
+/* Stands at the first frame of `segment`, which must outlive the scan. Reads nothing yet. A scan
+ * that is open already keeps its memory. Begin with one that is all zero. */
 void scan_start(struct scan *scan, const struct segment *segment);
 void scan_close(struct scan *scan);
 
@@ -36,8 +36,8 @@ void scan_close(struct scan *scan);
  * changed meanwhile. */
 void scan_rewind(struct scan *scan, uint64_t offset, uint64_t lsn);
 
-/* 1: *frame is the accepted frame at the scan's place, which is now behind it. 0: no accepted frame is
- * there. Negative: -EIO and the like; -EBADMSG if the file has become shorter. */
+/* 1: *frame is the accepted frame at the scan's place, which is now behind it. 0: no accepted frame
+ * is there. Negative: -EIO and the like; -EBADMSG if the file has become shorter. */
 int scan_next(struct scan *scan, const struct frame_header **frame);
 
 struct scan_tail {

@@ -2,9 +2,9 @@
  *
  * The list of a log's segments.
  *
- * It is a chain: each header names the segment before it, and carries the log's UUID and a higher number
- * than that. Oldest segments may have been removed; anything else that is missing, doubled or renamed
- * breaks the chain.
+ * It is a chain: each header names the segment before it, and carries the log's UUID and a higher
+ * number than that. Oldest segments may have been removed; anything else that is missing, doubled
+ * or renamed breaks the chain.
  *
  * Knows segment, format, sys, base. Changes when segments are named or chained in another way. */
 #ifndef STORE_CATALOG_H
@@ -21,13 +21,15 @@ struct catalog {
     uint64_t *first_lsns; /* in ascending order: by name, the files are not looked into */
 };
 
-/* Lists the names. -EBADMSG if there is no segment, or a file with the suffix but not the name of one. */
+/* Lists the names. -EBADMSG if there is no segment, or a file with the suffix but not the name of
+ * one. */
 int catalog_open(const struct directory *directory, struct catalog *catalog);
 void catalog_close(struct catalog *catalog);
 
 uint64_t catalog_first_lsn(const struct catalog *catalog);
 
-/* The place of the segment that `lsn` lies in: the last that begins at or before it, or the first. */
+/* The place of the segment that `lsn` lies in: the last that begins at or before it, or the first.
+ * */
 size_t catalog_find(const struct catalog *catalog, uint64_t lsn);
 
 /* Reads every header and checks the chain: -EBADMSG. The last header goes to *last. */

@@ -135,7 +135,8 @@ static int sync_parent(const char *path)
     return error;
 }
 
-/* Makes `path` and the parents it lacks; each one's name is synced before anything is put into it. */
+/* Makes `path` and the parents it lacks; each one's name is synced before anything is put into it.
+ * */
 static int make_directories(char *path, mode_t mode)
 {
     int error = sys_mkdirat(AT_FDCWD, path, mode);

@@ -6,8 +6,8 @@
  *   2  segments/, cursors/ and the first segment are made and synced, the log's own name as well
  *   3  meta.tmp becomes meta
  *
- * So meta means a whole log; meta.tmp without meta means one that was begun, in which nothing was ever
- * written; and segments without either mean that meta was lost.
+ * So meta means a whole log; meta.tmp without meta means one that was begun, in which nothing was
+ * ever written; and segments without either mean that meta was lost.
  *
  * Knows segment, format, sys, base. Changes when a log's directory gets another entry. */
 #ifndef STORE_CREATION_H

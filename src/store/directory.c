@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The last component may be a symbolic link too: a log that lives on another disk. What is inside the
- * log may not. */
+/* The last component may be a symbolic link too: a log that lives on another disk. What is inside
+ * the log may not. */
 static int resolve(const char *path, char **resolved)
 {
     if (path == NULL || path[0] == '\0')

@@ -31,15 +31,15 @@ struct directory {
     struct meta meta;
 };
 
-/* Opens the log at `path`. `writing`: to append or flush, which only its owner may; else to read, for
- * which permission is enough (lock_fd is -1 where the lock file cannot be opened).
- * -ENOENT no log there; -ENOTDIR a file; -ENOTEMPTY a directory that is no log; -EACCES, -EPROTO,
- * -EBADMSG (meta damaged or missing beside segments). */
+/* Opens the log at `path`. `writing`: to append or flush, which only its owner may; else to read,
+ * for which permission is enough (lock_fd is -1 where the lock file cannot be opened). -ENOENT no
+ * log there; -ENOTDIR a file; -ENOTEMPTY a directory that is no log; -EACCES, -EPROTO, -EBADMSG
+ * (meta damaged or missing beside segments). */
 int directory_open(const char *path, bool writing, struct directory *directory);
 
-/* Makes a log at `path`, missing parents too, unless one is there; whole and synced on return: meta,
- * and a first segment. Sizes as in shmwal_options, 0 for the defaults. Safe against others that do the
- * same, and completes what a crash left. Same errors, and -EINVAL for sizes. */
+/* Makes a log at `path`, missing parents too, unless one is there; whole and synced on return:
+ * meta, and a first segment. Sizes as in shmwal_options, 0 for the defaults. Safe against others
+ * that do the same, and completes what a crash left. Same errors, and -EINVAL for sizes. */
 int directory_create(const char *path, uint64_t ring_bytes, uint64_t segment_bytes);
 
 void directory_close(struct directory *directory);

@@ -34,7 +34,8 @@ static bool open_scratch(int segments_fd, enum segment_sync sync, struct segment
     return scratch->fd >= 0;
 }
 
-/* Two rounds bring the blocks into being; what counts is to overwrite them, as a log in use does. */
+/* Two rounds bring the blocks into being; what counts is to overwrite them, as a log in use does.
+ * */
 static enum segment_sync race(const struct segment ways[2])
 {
     int64_t best[2] = {INT64_MAX, INT64_MAX};

@@ -8,9 +8,10 @@
 
 #include "segment/segment.h"
 
-/* Times a handful of synced writes of one block, each way in turn, in a scratch file of the directory.
- * Takes some tens of milliseconds at most, or two writes each way where the device is slower. A way that
- * is refused loses; if the scratch file cannot even be made, the way that works everywhere wins. */
+/* Times a handful of synced writes of one block, each way in turn, in a scratch file of the
+ * directory. Takes some tens of milliseconds at most, or two writes each way where the device is
+ * slower. A way that is refused loses; if the scratch file cannot even be made, the way that works
+ * everywhere wins. */
 enum segment_sync probe_sync(int segments_fd);
 
 /* For people: "O_DIRECT + RWF_DSYNC" or "write + fdatasync". */

@@ -2,8 +2,8 @@
  *
  * Where a log ends, and whether what stands there is an end, a torn tail or damage.
  *
- * The frames of a segment are accepted one after the other (format/format.h says when). Something stops
- * that. In the log's last segment, with p the LSN of the stop:
+ * The frames of a segment are accepted one after the other (format/format.h says when). Something
+ * stops that. In the log's last segment, with p the LSN of the stop:
  *
  *        what is there                                        it means
  *   @A   zeros to the end of the file, behind a seal          sealed: writing may go on right there
@@ -25,13 +25,13 @@
  *   @H   accepted frames reach d at a frame's end             whole; what lies behind is cut off
  *   @I   they do not                                          damaged
  *
- * And always: a broken chain of headers (store/catalog.h) is damage (@J); a read that fails is an error,
- * never a verdict (@K).
+ * And always: a broken chain of headers (store/catalog.h) is damage (@J); a read that fails is an
+ * error, never a verdict (@K).
  *
- * A cut is final because a new segment is put in place before anything is written: it begins at the cut,
- * so the cut is @F from then on, and its frames have another salt. Where the last segment holds nothing
- * before the cut, the new one takes its name. Recovery may itself be cut anywhere: until the new segment
- * has its name nothing has changed.
+ * A cut is final because a new segment is put in place before anything is written: it begins at the
+ * cut, so the cut is @F from then on, and its frames have another salt. Where the last segment
+ * holds nothing before the cut, the new one takes its name. Recovery may itself be cut anywhere:
+ * until the new segment has its name nothing has changed.
  *
  * Knows catalog.h, directory.h, segment, format, sys, base. Changes only with the format. */
 #ifndef STORE_RECOVERY_H
@@ -63,9 +63,9 @@ struct recovery {
     bool resume;         /* @A, and nothing was cut: write on there */
 };
 
-/* Recovers the log: `durable_lsn` is the ring's, FORMAT_LSN_NONE without one. On 0 everything before
- * end_lsn is synced, directories included, whatever a predecessor got done. Changes nothing on disk.
- * -EBADMSG; -EIO and the like. The caller puts the log's path in front of the sentence. */
+/* Recovers the log: `durable_lsn` is the ring's, FORMAT_LSN_NONE without one. On 0 everything
+ * before end_lsn is synced, directories included, whatever a predecessor got done. Changes nothing
+ * on disk. -EBADMSG; -EIO and the like. The caller puts the log's path in front of the sentence. */
 int recovery_run(const struct directory *directory, uint64_t durable_lsn,
                  struct recovery *recovery);
 

@@ -3,8 +3,9 @@
  * A spare file, filled with zeros in the background, for the next segment.
  *
  * A synced write to blocks that were written before costs the device one write. The first write to
- * blocks that were only allocated changes the file's metadata as well, and on a journaling file system
- * costs two to four times as much. So a thread writes the next segment's blocks ahead, at its leisure.
+ * blocks that were only allocated changes the file's metadata as well, and on a journaling file
+ * system costs two to four times as much. So a thread writes the next segment's blocks ahead, at
+ * its leisure.
  *
  * It is only ever a gain of speed: when anything fails, a full disk included, there is no spare.
  *

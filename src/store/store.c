@@ -29,8 +29,8 @@
 
 static const char FRESH_NAME[] = "next.tmp";
 
-/* When prefilling pays: a segment that was not prefilled has taken so many frames, or the segment is a
- * quarter full; and frames are small, since large ones would only compete with the zeros. */
+/* When prefilling pays: a segment that was not prefilled has taken so many frames, or the segment
+ * is a quarter full; and frames are small, since large ones would only compete with the zeros. */
 enum { FRAMES_WORTH_A_SPARE = 64, SMALL_FRAME_BYTES = 256 * 1024 };
 
 struct store {
@@ -134,8 +134,8 @@ static int begin_segment(struct store *store, struct segment *old)
     return 0;
 }
 
-/* Leaves a segment that does not take the next frame for a new one. That the roll mark cannot be written
- * is no failure: the successor is there, only its loss would not be seen. */
+/* Leaves a segment that does not take the next frame for a new one. That the roll mark cannot be
+ * written is no failure: the successor is there, only its loss would not be seen. */
 static int roll(struct store *store)
 {
     struct segment old;
@@ -165,8 +165,8 @@ static bool fits(const struct store *store, enum frame_kind kind, uint64_t bytes
     return !store->abandoned && store->offset + bytes <= end;
 }
 
-/* A segment that was not prefilled is left early for one that is; the frames are small, so that soon
- * pays for itself. */
+/* A segment that was not prefilled is left early for one that is; the frames are small, so that
+ * soon pays for itself. */
 static bool roll_early(const struct store *store)
 {
     return !store->prefilled && store->segment.header.first_lsn != store->end_lsn &&
@@ -203,8 +203,8 @@ static int make_way(struct store *store, enum frame_kind kind, uint64_t bytes)
     return is_no_room(error) && fits(store, kind, bytes) ? 0 : error;
 }
 
-/* The frame goes where it belongs or, once, to a fresh segment: blocks whose sync has failed are never
- * tried again, since the kernel may have dropped what it could not write. */
+/* The frame goes where it belongs or, once, to a fresh segment: blocks whose sync has failed are
+ * never tried again, since the kernel may have dropped what it could not write. */
 static int write_frame(struct store *store, struct frame_header *frame, enum frame_kind kind,
                        uint64_t payload_bytes, uint32_t records)
 {
@@ -298,8 +298,8 @@ static int remove_leftover(void *context, const char *name)
     return 0;
 }
 
-/* Leaves the last segment as it is and begins another one at the cut. What lay behind the cut can never
- * become valid again, so its space may go. */
+/* Leaves the last segment as it is and begins another one at the cut. What lay behind the cut can
+ * never become valid again, so its space may go. */
 static int cut(struct store *store)
 {
     struct segment old;

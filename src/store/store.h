@@ -3,8 +3,9 @@
  * A directory of segments, written by the one flusher.
  *
  * Frames go to the last segment, one at a time, each durable before the next is issued. The store
- * decides where: it rolls to a new segment when one is full, begins one after an unclean end, recycles
- * spare files that its background thread has prefilled, and re-homes a frame whose write failed.
+ * decides where: it rolls to a new segment when one is full, begins one after an unclean end,
+ * recycles spare files that its background thread has prefilled, and re-homes a frame whose write
+ * failed.
  *
  * Knows segment, format, sys, base. Never the ring. */
 #ifndef STORE_STORE_H
@@ -16,16 +17,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Where the log on disk ends, by recovery's rules (store/recovery.h), with all before it synced: what a
- * new ring begins with. -EBADMSG if damaged, -EIO if it cannot be read. */
+/* Where the log on disk ends, by recovery's rules (store/recovery.h), with all before it synced:
+ * what a new ring begins with. -EBADMSG if damaged, -EIO if it cannot be read. */
 int store_find_end(const struct directory *directory, uint64_t *end_lsn);
 
 struct store;
 
 /* Prepares to write from `durable_lsn` on, the ring's. Continues in the last segment if that ended
- * cleanly just there, else begins a new one that cuts off what the old one holds beyond.
- * -EBADMSG if the log is damaged or ends before durable_lsn. The caller holds LOCK_FLUSHER; `directory`
- * must outlive the store. */
+ * cleanly just there, else begins a new one that cuts off what the old one holds beyond. -EBADMSG
+ * if the log is damaged or ends before durable_lsn. The caller holds LOCK_FLUSHER; `directory` must
+ * outlive the store. */
 int store_open(const struct directory *directory, uint64_t durable_lsn, struct store **store);
 
 /* The largest payload of a frame that still fits the current segment; 0 if none does. */
@@ -34,14 +35,13 @@ uint64_t store_room(const struct store *store);
 /* The largest payload of a frame that a segment of its own takes: no frame may be larger. */
 uint64_t store_room_max(const struct store *store);
 
-/* Writes a frame whose payload, records from `first_lsn` on, stands behind `frame`, and syncs it: on
- * return 0 it is durable. `frame` is aligned to FORMAT_BLOCK and its buffer goes on to
- * frame_file_bytes(payload_bytes); the store sets the header and the padding. Rolls first if it does
- * not fit. The caller raises the ring's durable LSN before it calls the store again: whoever takes over
- * begins there, and no segment may begin beyond it.
- * -ENOSPC, -EDQUOT: no room for a new segment; nothing has happened, call again later.
- * -EIO and others: the write failed, and so did the one attempt in a fresh segment; this store must not
- * be written to any more. */
+/* Writes a frame whose payload, records from `first_lsn` on, stands behind `frame`, and syncs it:
+ * on return 0 it is durable. `frame` is aligned to FORMAT_BLOCK and its buffer goes on to
+ * frame_file_bytes(payload_bytes); the store sets the header and the padding. Rolls first if it
+ * does not fit. The caller raises the ring's durable LSN before it calls the store again: whoever
+ * takes over begins there, and no segment may begin beyond it. -ENOSPC, -EDQUOT: no room for a new
+ * segment; nothing has happened, call again later. -EIO and others: the write failed, and so did
+ * the one attempt in a fresh segment; this store must not be written to any more. */
 int store_write(struct store *store, struct frame_header *frame, uint64_t first_lsn,
                 uint64_t payload_bytes, uint32_t records);
 

@@ -8,8 +8,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Sleeps while *word == expected, until woken or the deadline (CLOCK_MONOTONIC). Returns 0 when woken,
- * -EAGAIN if the word differs already, -ETIMEDOUT, or -EINTR after a signal. */
+/* Sleeps while *word == expected, until woken or the deadline (CLOCK_MONOTONIC). Returns 0 when
+ * woken, -EAGAIN if the word differs already, -ETIMEDOUT, or -EINTR after a signal. */
 int sys_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
 
 /* Wakes all that wait on it. */

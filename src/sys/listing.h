@@ -6,8 +6,8 @@
 #ifndef SYS_LISTING_H
 #define SYS_LISTING_H
 
-/* Calls `visit` for every name but "." and "..", in no order, until one call returns non-zero; returns
- * that, 0, or a negative errno. */
+/* Calls `visit` for every name but "." and "..", in no order, until one call returns non-zero;
+ * returns that, 0, or a negative errno. */
 int sys_list(int directory, int (*visit)(void *context, const char *name), void *context);
 
 #endif

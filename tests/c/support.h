@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the C tests share: a directory of their own, removed at the end with the log in it, and children.
- * Header-only, so that a test is one file. */
+ * What the C tests share: a directory of their own, removed at the end with the log in it, and
+ * children. Header-only, so that a test is one file. */
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
 
@@ -55,8 +55,8 @@ static inline void support_setup(void)
     support_find_flusher();
 }
 
-/* Stops the flusher, which removes the ring, since nobody is attached any more. A log that no flusher
- * serves may have a ring all the same: one that is started removes it. */
+/* Stops the flusher, which removes the ring, since nobody is attached any more. A log that no
+ * flusher serves may have a ring all the same: one that is started removes it. */
 static inline void support_teardown(void)
 {
     shmwal *log;

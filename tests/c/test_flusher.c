@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * LDFLAGS: -Wl,--wrap=sys_pwrite_full -Wl,--wrap=sys_allocate
  *
- * The flusher: as a process of its own, and run in a forked child whose writes can be made to fail. */
+ * The flusher: as a process of its own, and run in a forked child whose writes can be made to fail.
+ * */
 #include "flusher/flusher.h"
 #include "support.h"
 
@@ -62,7 +63,8 @@ static void teardown(void)
     munmap(faults, sizeof *faults);
 }
 
-/* A flusher in a child of ours, whose writes the faults rule; it serves on return. Ends by a stop. */
+/* A flusher in a child of ours, whose writes the faults rule; it serves on return. Ends by a stop.
+ * */
 static pid_t flush_in_child(void)
 {
     int ends[2];

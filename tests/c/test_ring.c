@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The ring's algorithm, in private memory: single steps, and threads against each other (build it with
- * -fsanitize=thread too). */
+ * The ring's algorithm, in private memory: single steps, and threads against each other (build it
+ * with -fsanitize=thread too). */
 #include "ring/ring.h"
 
 #include <check.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counts the system calls of an append, by tracing a child between two calls that mark the stretch. */
+ * Counts the system calls of an append, by tracing a child between two calls that mark the stretch.
+ * */
 #include "support.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ static long traced_call(pid_t child)
 }
 #endif
 
-/* Runs `body` in a traced child and counts its calls between the marks; `*futexes` of them were futex. */
+/* Runs `body` in a traced child and counts its calls between the marks; `*futexes` of them were
+ * futex. */
 static int count_calls(void (*body)(void), int *futexes)
 {
     int marks = 0, calls = 0, status;

@@ -2,11 +2,12 @@
  *
  * SIGKILL of any and all processes at random moments: everything whose append returned is there.
  *
- * Each round, worker processes append to one log, counting in shared memory what has returned; after a
- * random while some or all of them and, in most rounds, the flusher are killed. Then the log is read
- * from where the round began: each worker's records must be there without a gap up to the last one whose
- * append returned, and at most one beyond it per thread of control. Some workers wait for durability, so
- * that takeovers happen under waiters; some reserve and are killed between reserve and commit.
+ * Each round, worker processes append to one log, counting in shared memory what has returned;
+ * after a random while some or all of them and, in most rounds, the flusher are killed. Then the
+ * log is read from where the round began: each worker's records must be there without a gap up to
+ * the last one whose append returned, and at most one beyond it per thread of control. Some workers
+ * wait for durability, so that takeovers happen under waiters; some reserve and are killed between
+ * reserve and commit.
  *
  *   kill LOG [ROUNDS [SEED]]        prints the seed; run again with it to repeat the same choices */
 #include <shmwal.h>
