@@ -226,6 +226,8 @@ static int64_t seal_when_due(struct flusher *flusher)
 
 static int64_t idle_timeout_ns(struct flusher *flusher)
 {
+    if (stop_requested(flusher) && flusher->open_looks == 0)
+        return 0; /* one more look at the ring, and it ends */
     int64_t timeout = seal_when_due(flusher);
     if (flusher->open_looks > 0) { /* the ring is not empty */
         uint32_t doublings = flusher->open_looks < OPEN_LOOK_DOUBLINGS_MAX

@@ -6,11 +6,13 @@
  * once more, and sleeps. Who finishes an extent looks at `awaited` behind a full barrier. One of
  * the two sees the other (D1), and only an extent that matters costs a call:
  *
- *   D1  finish (full), then awaited (load)   ↔   awaited (seq_cst store), then tail and header (load)
+ *   D1  finish (full), then awaited (load)
+ *         ↔  awaited (seq_cst store), then tail and header (load)
  *
  * Room. A producer that finds the ring full asks for a wake-up, looks again, and sleeps (D2):
  *
- *   D2  room_wanted (seq_cst store), then head (load)  ↔  head (seq_cst store), then room_wanted (load) */
+ *   D2  room_wanted (seq_cst store), then head (load)
+ *         ↔  head (seq_cst store), then room_wanted (exchange) */
 #include "producer/room.h"
 
 #include "base/error.h"

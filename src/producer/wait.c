@@ -8,7 +8,8 @@
  *
  *   W1  shard_wanted (seq_cst store), then durable_lsn (load)
  *         ↔  durable_lsn (seq_cst store), then shard_wanted (exchange), in flusher/publish.c
- *   W2  the sequence is read before W1; the flusher adds one behind W1: who read it before does not sleep
+ *   W2  the sequence is read before W1, and the flusher adds one behind W1: who read it before that
+ *       does not sleep
  *
  * Knows handle, ring. */
 #include "base/error.h"

@@ -2,8 +2,8 @@
  *
  * What stands in a log's two shared-memory objects.
  *
- *   NAME.ring    ring_control, headers, bytes      producers and the flusher read and write it
- *   NAME.state   flusher_state                     only the flusher writes it; producers map it read-only
+ *   NAME.ring    ring_control, headers, bytes   producers and the flusher read and write it
+ *   NAME.state   flusher_state                  the flusher writes it; producers map it read-only
  *
  * NAME is /duralog-UUID-DEVICE-INODE in hex: a copy of a log's directory is another log.
  *

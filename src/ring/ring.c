@@ -3,14 +3,15 @@
  *
  * Memory orderings, by pairs; `full` is the CAS of libatomic_ops, a barrier both ways.
  *
- *   R1  finish (full)          →  read (acquire)          the payload is there before its commit is seen
- *   R2  head (release, in the  →  room check (acquire)    the flusher has copied an extent before its
- *       flusher)                                          memory is given to somebody else
- *   R3  reserve (full)         →  tail read (acquire)     a tail's extent and the header that its maker
- *                                                         completed before it are seen with its end
- *   D1  tail and header reads are seq_cst, for the flusher that looks once more before it sleeps: see
- *       producer/room.c
- *   R4  head_seen (release)    →  head_seen (acquire)     hands R2 on between threads of one process
+ *   R1  finish (full)        →  header read (acquire)  the payload is there before its commit is seen
+ *   R2  head (release, by    →  room check (acquire)   the flusher has copied an extent before its
+ *       the flusher)                                   memory is given to somebody else
+ *   R3  reserve (full)       →  tail read (acquire)    a tail's extent, and the header that its maker
+ *                                                      completed before, are seen with its end
+ *   R4  head_seen (release)  →  head_seen (acquire)    hands R2 on between threads of one process
+ *
+ * Tail and header reads are seq_cst as well, for D1 of producer/room.c: the flusher's last look
+ * before it sleeps.
  */
 #include "ring/ring.h"
 

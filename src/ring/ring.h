@@ -10,7 +10,7 @@
  * MECHANISM. The bytes are cut into units of 64. Each unit has a 16-byte header in an array apart
  * from the bytes, so that no payload can ever look like a header:
  *
- *     position   the extent's first LSN | state          (LSNs are multiples of 64: the low bits are free)
+ *     position   the extent's first LSN | state     (LSNs are multiples of 64: low bits are free)
  *     extent     owner << 24 | length in units
  *
  * Only the header of an extent's first unit is used. Headers change by double-width CAS and are

@@ -2,7 +2,7 @@
  *
  * The log's directory: creating it, opening it, its meta and its lock file.
  *
- *   LOG/meta          identity and sizes (format/format.h); written last, so its presence means a whole log
+ *   LOG/meta          identity and sizes (format/format.h); written last: then the log is whole
  *   LOG/lock          empty; bytes of it are locked, see below
  *   LOG/segments/     the records
  *   LOG/cursors/      readers' positions

@@ -156,7 +156,6 @@ END_TEST
 
 START_TEST(all_killed_and_opened_anew_everything_committed_is_there)
 {
-    support_open(SHMWAL_NO_FLUSHER); /* keeps the ring, as its processes' death does */
     pid_t child = fork();
     if (child == 0) {
         log_ = support_open(SHMWAL_NO_FLUSHER);
