@@ -18,6 +18,13 @@ struct job {
     uint64_t records;
 };
 
+static void prepare(void *context, unsigned index)
+{
+    const struct job *job = context;
+    (void)index;
+    log_attach(job->log);
+}
+
 static void produce(void *context, unsigned index)
 {
     const struct job *job = context;
@@ -46,9 +53,9 @@ int main(int count, char **words)
     char *record = make_record(length);
     shmwal *log = log_open(path, 0);
     struct job job = {log, record, length, (total + length * producers - 1) / length / producers};
-    uint64_t begin = shmwal_reserved_lsn(log);
+    struct task task = {WORKER_PROCESSES, producers, prepare, produce, &job};
 
-    struct run *run = run_begin(WORKER_PROCESSES, producers, produce, &job);
+    struct run *run = run_begin(&task);
     int64_t start = now_ns();
     run_end(run);
     log_sync(log);
@@ -56,7 +63,7 @@ int main(int count, char **words)
 
     double payload = (double)(job.records * producers) * (double)length;
     report("payload", payload / 1e6 / seconds);
-    report("log", (double)(shmwal_reserved_lsn(log) - begin) / 1e6 / seconds);
+    report("log", (double)shmwal_reserved_lsn(log) / 1e6 / seconds);
     shmwal_close(log);
     free(record);
     return 0;

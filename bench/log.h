@@ -36,6 +36,12 @@ static inline void log_wait(shmwal *log, uint64_t lsn)
         end_if(error, "wait", shmwal_error());
 }
 
+/* In a process that was just forked: attaches it, which the first append would otherwise do. */
+static inline void log_attach(shmwal *log)
+{
+    log_wait(log, log_append(log, "", 0));
+}
+
 /* Waits until all that anybody has appended is durable. */
 static inline void log_sync(shmwal *log)
 {

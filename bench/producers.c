@@ -23,6 +23,13 @@ struct job {
     struct producer *producers;
 };
 
+static void prepare(void *context, unsigned index)
+{
+    const struct job *job = context;
+    (void)index;
+    log_attach(job->log);
+}
+
 static void produce(void *context, unsigned index)
 {
     struct job *job = context;
@@ -43,7 +50,8 @@ int main(int count, char **words)
     job->log = log_open(path, 0);
     job->producers = shared_memory(producers * sizeof job->producers[0]);
 
-    struct run *run = run_begin(WORKER_PROCESSES, producers, produce, job);
+    struct task task = {WORKER_PROCESSES, producers, prepare, produce, job};
+    struct run *run = run_begin(&task);
     int64_t start = now_ns();
     sleep_until_ns(start + length_ns);
     atomic_store(&job->over, true);

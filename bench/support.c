@@ -82,24 +82,23 @@ struct worker {
 
 struct run {
     pthread_barrier_t barrier; /* workers and the caller */
-    enum worker_kind kind;
-    unsigned count;
-    void (*work)(void *context, unsigned index);
-    void *context;
+    struct task task;
     struct worker workers[];
 };
 
 static void *worker_run(void *argument)
 {
     struct worker *worker = argument;
+    const struct task *task = &worker->run->task;
+    task->prepare(task->context, worker->index);
     pthread_barrier_wait(&worker->run->barrier);
-    worker->run->work(worker->run->context, worker->index);
+    task->work(task->context, worker->index);
     return NULL;
 }
 
 static int worker_start(struct worker *worker)
 {
-    if (worker->run->kind == WORKER_THREADS)
+    if (worker->run->task.kind == WORKER_THREADS)
         return -pthread_create(&worker->thread, NULL, worker_run, worker);
     pid_t process = fork();
     if (process == 0) {
@@ -112,20 +111,16 @@ static int worker_start(struct worker *worker)
     return process < 0 ? -errno : 0;
 }
 
-struct run *run_begin(enum worker_kind kind, unsigned count, void (*work)(void *, unsigned),
-                      void *context)
+struct run *run_begin(const struct task *task)
 {
     pthread_barrierattr_t shared;
-    struct run *run = shared_memory(sizeof *run + count * sizeof run->workers[0]);
+    struct run *run = shared_memory(sizeof *run + task->count * sizeof run->workers[0]);
     pthread_barrierattr_init(&shared);
     pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-    pthread_barrier_init(&run->barrier, &shared, count + 1);
-    run->kind = kind;
-    run->count = count;
-    run->work = work;
-    run->context = context;
+    pthread_barrier_init(&run->barrier, &shared, task->count + 1);
+    run->task = *task;
     fflush(NULL);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < task->count; i++) {
         run->workers[i].run = run;
         run->workers[i].index = i;
         int error = worker_start(&run->workers[i]);
@@ -138,14 +133,15 @@ struct run *run_begin(enum worker_kind kind, unsigned count, void (*work)(void *
 static bool worker_join(const struct worker *worker)
 {
     int status;
-    if (worker->run->kind == WORKER_THREADS)
+    if (worker->run->task.kind == WORKER_THREADS)
         return pthread_join(worker->thread, NULL) == 0;
     return waitpid(worker->process, &status, 0) == worker->process && status == 0;
 }
 
 void run_end(struct run *run)
 {
-    for (unsigned i = 0; i < run->count; i++)
+    unsigned count = run->task.count;
+    for (unsigned i = 0; i < count; i++)
         end_if(worker_join(&run->workers[i]) ? 0 : -1, "a worker failed", "see above");
-    munmap(run, sizeof *run + run->count * sizeof run->workers[0]);
+    munmap(run, sizeof *run + count * sizeof run->workers[0]);
 }

@@ -31,11 +31,19 @@ void *shared_memory(size_t bytes);
 
 enum worker_kind { WORKER_THREADS, WORKER_PROCESSES };
 
-/* Runs `work(context, i)` for i = 0 to count - 1, each in a thread or a forked process of its own,
- * all let go at once; returns when they have been. */
+/* What each of several threads or forked processes does: `prepare(context, i)`, untimed, and once
+ * all have, `work(context, i)`. */
+struct task {
+    enum worker_kind kind;
+    unsigned count;
+    void (*prepare)(void *context, unsigned index);
+    void (*work)(void *context, unsigned index);
+    void *context;
+};
+
+/* Starts the workers; returns when all of them are prepared and have been let go. */
 struct run;
-struct run *run_begin(enum worker_kind kind, unsigned count, void (*work)(void *, unsigned),
-                      void *context);
+struct run *run_begin(const struct task *task);
 
 /* Waits for them; ends the program if one has failed. */
 void run_end(struct run *run);

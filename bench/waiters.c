@@ -21,6 +21,13 @@ struct job {
     struct histogram *histograms; /* one a waiter, shared with processes */
 };
 
+static void prepare(void *context, unsigned index)
+{
+    const struct job *job = context;
+    (void)index;
+    log_attach(job->log);
+}
+
 static void wait_often(void *context, unsigned index)
 {
     struct job *job = context;
@@ -48,8 +55,9 @@ int main(int count, char **words)
     job->log = log;
     job->histograms = shared_memory(waiters * sizeof job->histograms[0]);
 
-    struct run *run =
-        run_begin(threads ? WORKER_THREADS : WORKER_PROCESSES, waiters, wait_often, job);
+    enum worker_kind workers = threads ? WORKER_THREADS : WORKER_PROCESSES;
+    struct task task = {workers, waiters, prepare, wait_often, job};
+    struct run *run = run_begin(&task);
     int64_t start = now_ns();
     sleep_until_ns(start + length_ns);
     atomic_store(&job->over, true);
