@@ -158,7 +158,8 @@ enum block_verdict segment_header_check(const struct segment_header *header)
 {
     enum block_verdict verdict = block_check(header, SEGMENT_MAGIC);
     if (verdict == BLOCK_VALID &&
-        (header->first_lsn % FORMAT_UNIT != 0 || header->file_bytes % FORMAT_BLOCK != 0))
+        (header->first_lsn % FORMAT_UNIT != 0 || header->file_bytes % FORMAT_BLOCK != 0 ||
+         header->file_bytes < SEGMENT_BYTES_MIN))
         return BLOCK_DAMAGED;
     return verdict;
 }
@@ -173,7 +174,7 @@ enum block_verdict meta_check(const struct meta *meta)
     enum block_verdict verdict = block_check(meta, META_MAGIC);
     bool power_of_two = meta->ring_bytes != 0 && (meta->ring_bytes & (meta->ring_bytes - 1)) == 0;
     if (verdict == BLOCK_VALID && (!power_of_two || meta->segment_bytes % FORMAT_BLOCK != 0 ||
-                                   meta->segment_bytes < 16 * FORMAT_BLOCK))
+                                   meta->segment_bytes < SEGMENT_BYTES_MIN))
         return BLOCK_DAMAGED;
     return verdict;
 }

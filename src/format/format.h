@@ -25,6 +25,7 @@ enum {
     FORMAT_BLOCK =
         4096, /* frames begin there, so that no block with acknowledged bytes is rewritten */
     FORMAT_UUID_BYTES = 16,
+    SEGMENT_BYTES_MIN = 16 * 4096,
 };
 
 #define FORMAT_LSN_NONE UINT64_MAX
@@ -158,7 +159,7 @@ static inline uint64_t frame_file_bytes(uint64_t payload_bytes)
  *   56-63 first_lsn
  *   64-71 previous_first_lsn: the predecessor's name; all ones in the log's first segment
  *   72-79 salt: random, new each time a file becomes a segment
- *   80-87 file_bytes: a shorter file is damaged
+ *   80-87 file_bytes: a shorter file is damaged; a multiple of 4096, 64 KiB at least
  *   88-95 created, ns since 1970
  *   96-   0
  *
@@ -194,7 +195,7 @@ static_assert(sizeof(struct segment_header) == FORMAT_BLOCK, "layout");
  *   24-27 compatible, 28-31 incompatible flags
  *   32-47 UUID
  *   48-55 ring_bytes: a power of two
- *   56-63 segment_bytes: a multiple of 4096
+ *   56-63 segment_bytes: a multiple of 4096, 64 KiB at least
  *   64-71 created, ns since 1970
  *   72-   0 */
 struct meta {

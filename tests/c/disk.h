@@ -26,14 +26,14 @@ enum { DISK_SEGMENT_BYTES = 64 * 1024, DISK_FRAME_BYTES = 64 * 1024 };
 #define OK(call)                                                                                   \
     do {                                                                                           \
         int ok_ = (call);                                                                          \
-        ck_assert_msg(ok_ == 0, #call " gave %d: %s", ok_, fail_sentence());                       \
+        ck_assert_msg(ok_ == 0, "%s gave %d: %s", #call, ok_, fail_sentence());                    \
     } while (0)
 
 /* The sentence must be there, and name the file. */
 #define FAILS(error, call)                                                                         \
     do {                                                                                           \
         int fails_ = (call);                                                                       \
-        ck_assert_msg(fails_ == -(error), #call " gave %d: %s", fails_, fail_sentence());          \
+        ck_assert_msg(fails_ == -(error), "%s gave %d: %s", #call, fails_, fail_sentence());       \
         ck_assert_msg(strlen(fail_sentence()) > 20, "no sentence: %s", fail_sentence());           \
     } while (0)
 

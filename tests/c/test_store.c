@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT
+ * LDFLAGS: -Wl,--wrap=sys_pwrite_full,--wrap=sys_fdatasync,--wrap=sys_fsync,--wrap=sys_allocate
+ * LDFLAGS: -Wl,--wrap=sys_mkdirat,--wrap=sys_renameat,--wrap=probe_sync
+ *
+ * Writing a log: rolling, sealing, spares, and what the store does when the device fails. Every test
+ * runs with each way of syncing. */
+#include "disk.h"
+#include "faults.h"
+#include "store/probe.h"
+#include "store/spare.h"
+
+#include <sched.h>
+
+/* Which way the probe chooses; where O_DIRECT is refused, the other. */
+static enum segment_sync chosen;
+
+enum segment_sync __wrap_probe_sync(int segments_fd);
+enum segment_sync __real_probe_sync(int segments_fd);
+enum segment_sync __wrap_probe_sync(int segments_fd)
+{
+    int fd = openat(segments_fd, "probe.tmp", O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return SYNC_FDATASYNC;
+    close(fd);
+    unlinkat(segments_fd, "probe.tmp", 0);
+    return chosen;
+}
+
+/* Writes frames of growing and shrinking size until `records` are written. */
+static void write_many(struct store *store, unsigned records)
+{
+    while (disk_records < records)
+        OK(disk_write(store, 1 + disk_records % 40));
+}
+
+static void expect_all_read(void)
+{
+    struct disk_reading reading = disk_read();
+    ck_assert_msg(reading.status == 0, "%s", fail_sentence());
+    ck_assert_uint_eq(reading.records, disk_records);
+    ck_assert(!reading.found);
+}
+
+static void wait_for_spare(void)
+{
+    int fd;
+    while ((fd = openat(disk.segments_fd, SPARE_NAME, O_RDONLY | O_CLOEXEC)) < 0)
+        sched_yield();
+    close(fd);
+}
+
+static bool exists(const char *name)
+{
+    return faccessat(disk.segments_fd, name, F_OK, 0) == 0;
+}
+
+START_TEST(store_reads_back_what_was_written)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    write_many(store, 100);
+    expect_all_read();
+    OK(store_close(store));
+    expect_all_read();
+}
+END_TEST
+
+START_TEST(store_continues_in_the_same_segment_after_a_clean_end)
+{
+    chosen = (enum segment_sync)_i;
+    for (int round = 0; round < 3; round++) {
+        struct store *store = disk_store();
+        OK(disk_write(store, 3));
+        OK(store_close(store));
+    }
+    ck_assert_uint_eq(disk_segments(), 1);
+    expect_all_read();
+}
+END_TEST
+
+START_TEST(store_begins_a_segment_after_an_unclean_end)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *abandoned = disk_store(), *store;
+    OK(disk_write(abandoned, 3));
+    store = disk_store();
+    ck_assert_uint_eq(disk_segments(), 2);
+    OK(disk_write(store, 3));
+    OK(store_close(store));
+    expect_all_read();
+    OK(store_close(abandoned)); /* its seal goes where nobody looks any more */
+    expect_all_read();
+}
+END_TEST
+
+START_TEST(store_rolls_through_many_segments_that_form_a_chain)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    write_many(store, 3000);
+    OK(store_close(store));
+    unsigned segments = disk_segments();
+    ck_assert_uint_gt(segments, 5);
+    for (unsigned i = 1; i < segments; i++) {
+        struct segment_header before = disk_header(disk_segment_lsn(i - 1));
+        struct segment_header header = disk_header(disk_segment_lsn(i));
+        ck_assert_ptr_null(segment_follows(&before, &header));
+        ck_assert_uint_ne(before.salt, header.salt);
+    }
+    expect_all_read();
+}
+END_TEST
+
+START_TEST(store_ends_a_full_segment_with_a_roll_mark)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    while (disk_segments() == 1)
+        OK(disk_write(store, 30));
+    OK(store_close(store));
+    struct segment segment;
+    const struct frame_header *frame;
+    enum frame_kind last = FRAME_DATA;
+    struct scan scan = {0};
+    OK(segment_open(disk.segments_fd, 0, disk.meta.uuid, SEGMENT_READ, SYNC_FDATASYNC, &segment));
+    scan_start(&scan, &segment);
+    while (scan_next(&scan, &frame) == 1)
+        last = (enum frame_kind)frame->kind;
+    ck_assert_int_eq(last, FRAME_ROLL);
+    ck_assert_uint_eq(scan.lsn, disk_segment_lsn(1));
+    scan_close(&scan);
+    segment_close(&segment);
+}
+END_TEST
+
+START_TEST(store_room_is_just_what_fits)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    OK(disk_write(store, 3));
+    uint64_t room = store_room(store);
+    struct frame_header *frame = (struct frame_header *)disk_frame;
+    record_write_filler(frame + 1, room, 1, disk_lsn);
+    OK(store_write(store, frame, disk_lsn, room, 1));
+    disk_lsn += room;
+    ck_assert_uint_eq(disk_segments(), 1);
+    ck_assert_uint_eq(store_room(store), 0);
+    OK(store_idle(store)); /* the seal has its own room, and the roll mark too */
+    OK(disk_write(store, 1));
+    ck_assert_uint_eq(disk_segments(), 2);
+    OK(store_close(store));
+    ck_assert_int_eq(disk_read().status, 0);
+}
+END_TEST
+
+START_TEST(store_takes_the_largest_frame_and_refuses_a_larger_one)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    struct frame_header *frame = (struct frame_header *)disk_frame;
+    uint64_t most = store_room_max(store);
+    OK(disk_write(store, 3));
+    record_write_filler(frame + 1, most + 64, 1, disk_lsn);
+    FAILS(EMSGSIZE, store_write(store, frame, disk_lsn, most + 64, 1));
+    record_write_filler(frame + 1, most, 1, disk_lsn);
+    OK(store_write(store, frame, disk_lsn, most, 1));
+    ck_assert_uint_ge(most, record_span(record_length_max(disk.meta.ring_bytes, 65536)));
+    OK(store_close(store));
+    ck_assert_int_eq(disk_read().status, 0);
+}
+END_TEST
+
+START_TEST(store_seals_once_and_again_after_more)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    OK(disk_write(store, 3));
+    uint64_t before = store_room(store);
+    OK(store_idle(store));
+    uint64_t sealed = store_room(store);
+    ck_assert_uint_lt(sealed, before);
+    OK(store_idle(store));
+    ck_assert_uint_eq(store_room(store), sealed);
+    OK(disk_write(store, 1));
+    OK(store_close(store));
+    expect_all_read();
+}
+END_TEST
+
+START_TEST(store_moves_to_a_spare_when_one_is_ready)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    while (store_room(store) > DISK_SEGMENT_BYTES / 2) /* over a quarter: a spare is wanted */
+        OK(disk_write(store, 1));
+    wait_for_spare();
+    while (disk_segments() == 1) /* it may not be synced yet */
+        OK(store_room(store) > 8192 ? disk_write(store, 1) : 0);
+    OK(store_close(store));
+    ck_assert(!exists(SPARE_NAME));
+    expect_all_read();
+}
+END_TEST
+
+START_TEST(store_removes_what_never_became_a_segment)
+{
+    chosen = (enum segment_sync)_i;
+    const char *leftovers[] = {"next.tmp", "first.tmp", "probe.tmp", SPARE_NAME};
+    for (int i = 0; i < 4; i++)
+        close(openat(disk.segments_fd, leftovers[i], O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    OK(store_close(disk_store()));
+    for (int i = 0; i < 4; i++)
+        ck_assert_msg(!exists(leftovers[i]), "%s", leftovers[i]);
+}
+END_TEST
+
+START_TEST(store_moves_a_frame_whose_write_failed_once)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    OK(disk_write(store, 3));
+    uint64_t cut = disk_lsn;
+    faults_arm(0, 1, EIO, true);
+    OK(disk_write(store, 20));
+    ck_assert_int_eq(faults.struck, 1);
+    faults_disarm();
+    ck_assert_uint_eq(disk_segments(), 2);
+    ck_assert_uint_eq(disk_segment_lsn(1), cut);
+    OK(disk_write(store, 3));
+    OK(store_close(store));
+    expect_all_read();
+}
+END_TEST
+
+START_TEST(store_moves_each_frame_that_fails)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    for (int round = 0; round < 5; round++) {
+        faults_arm(0, 1, EIO, true);
+        OK(disk_write(store, 20));
+        faults_disarm();
+    }
+    OK(store_close(store));
+    expect_all_read();
+}
+END_TEST
+
+START_TEST(store_moves_a_seal_whose_write_failed)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    OK(disk_write(store, 3));
+    faults_arm(0, 1, EIO, true);
+    OK(store_idle(store));
+    faults_disarm();
+    ck_assert_uint_eq(disk_segments(), 2);
+    OK(store_close(store));
+    expect_all_read();
+}
+END_TEST
+
+START_TEST(store_dies_of_a_device_that_fails_for_good)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    OK(disk_write(store, 3));
+    faults_arm(0, INT_MAX, EIO, false);
+    FAILS(EIO, disk_write(store, 3));
+    faults_disarm();
+    FAILS(EIO, disk_write(store, 3)); /* it is not tried again, though it would work */
+    OK(store_close(store));
+    expect_all_read();
+    store = disk_store();
+    OK(disk_write(store, 3));
+    OK(store_close(store));
+    expect_all_read();
+}
+END_TEST
+
+START_TEST(store_waits_out_a_full_disk)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    OK(disk_write(store, 3));
+    faults_arm(0, INT_MAX, ENOSPC, false);
+    for (int i = 0; i < 3; i++)
+        FAILS(ENOSPC, disk_write(store, 3));
+    faults_disarm();
+    write_many(store, 500);
+    OK(store_close(store));
+    expect_all_read();
+}
+END_TEST
+
+START_TEST(store_waits_out_a_full_disk_wherever_it_strikes)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    for (int call = 0; call < 12; call++) {
+        /* so that the next frame rolls */
+        while (store_room(store) > 6000)
+            OK(disk_write(store, 1));
+        faults_arm(call, 3, call % 2 == 0 ? ENOSPC : EDQUOT, false);
+        int error;
+        while ((error = disk_write(store, 60)) == -ENOSPC || error == -EDQUOT)
+            OK(store_room(store) > 9000 ? disk_write(store, 1) == -EIO : 0);
+        faults_disarm();
+        OK(error);
+    }
+    OK(store_close(store));
+    expect_all_read();
+}
+END_TEST
+
+/* One life of a log on a device that dies at a chosen call: returns whether it came to that. */
+static bool live_until(int call)
+{
+    struct store *store;
+    faults_arm(call, INT_MAX, EIO, false);
+    if (store_open(&disk, disk_lsn, &store) == 0) {
+        while (disk_records < 600 && disk_write(store, 1 + disk_records % 90) == 0)
+            if (disk_records % 7 == 0)
+                store_idle(store);
+        store_close(store);
+    }
+    bool died = faults.struck > 0;
+    faults_disarm();
+    return died;
+}
+
+/* What was acknowledged is there after any death, and what follows it is a whole record or nothing. */
+START_TEST(store_loses_nothing_wherever_the_device_dies)
+{
+    chosen = (enum segment_sync)_i;
+    bool died = true;
+    for (int call = 0; died; call += 1 + call / 24) {
+        disk_teardown();
+        disk_setup();
+        died = live_until(call);
+        uint64_t acknowledged = disk_lsn, end;
+        struct disk_reading reading = disk_read();
+        ck_assert_msg(reading.status == 0, "call %d: %s", call, fail_sentence());
+        ck_assert_uint_ge(reading.records, disk_records);
+        OK(disk_recover(&end));
+        ck_assert_uint_ge(end, acknowledged);
+        struct store *store = disk_store(); /* as with a ring: goes on where it was acknowledged */
+        OK(disk_write(store, 5));
+        OK(store_close(store));
+        expect_all_read();
+    }
+}
+END_TEST
+
+START_TEST(store_that_was_cut_short_while_opening_opens_again)
+{
+    chosen = (enum segment_sync)_i;
+    bool died = true;
+    for (int call = 0; died; call++) {
+        disk_teardown();
+        disk_setup();
+        struct store *store = disk_store(), *abandoned = store;
+        OK(disk_write(store, 9));
+        faults_arm(call, INT_MAX, EIO, false);
+        if (store_open(&disk, disk_lsn, &store) == 0)
+            store_close(store);
+        died = faults.struck > 0;
+        faults_disarm();
+        expect_all_read();
+        store = disk_store();
+        OK(disk_write(store, 9));
+        OK(store_close(store));
+        expect_all_read();
+        store_close(abandoned);
+    }
+}
+END_TEST
+
+START_TEST(store_accepts_no_frame_of_an_earlier_life_of_its_file)
+{
+    chosen = (enum segment_sync)_i;
+    struct store *store = disk_store();
+    write_many(store, 200);
+    OK(store_close(store));
+    uint64_t last = disk_segment_lsn(disk_segments() - 1);
+    struct segment_header wanted = disk_header(last);
+    struct segment reused;
+    const struct frame_header *frame;
+    struct scan scan = {0};
+    ck_assert_int_eq(
+        renameat(disk.segments_fd, strrchr(disk_path(last), '/') + 1, disk.segments_fd, SPARE_NAME),
+        0);
+    OK(segment_create(disk.segments_fd, SPARE_NAME, true, &wanted, SYNC_FDATASYNC, &reused));
+    scan_start(&scan, &reused);
+    ck_assert_int_eq(scan_next(&scan, &frame), 0);
+    ck_assert_int_eq(scan_at_zeros(&scan), 0); /* the old frames do stand there */
+    struct scan_tail tail;
+    OK(scan_look_past(&scan, &tail));
+    ck_assert_uint_eq(tail.later_offset, 0);
+    scan_close(&scan);
+    segment_close(&reused);
+}
+END_TEST
+
+START_TEST(probe_chooses_a_way_and_leaves_nothing)
+{
+    enum segment_sync way = __real_probe_sync(disk.segments_fd);
+    ck_assert(way == SYNC_DIRECT || way == SYNC_FDATASYNC);
+    ck_assert(!exists("probe.tmp"));
+    faults_arm(0, INT_MAX, EIO, false);
+    ck_assert_int_eq(__real_probe_sync(disk.segments_fd), SYNC_FDATASYNC);
+    faults_disarm();
+    ck_assert(!exists("probe.tmp"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("store");
+    TCase *tests = tcase_create("store");
+    tcase_add_checked_fixture(tests, disk_setup, disk_teardown);
+    tcase_set_timeout(tests, 300);
+    const TTest *const both[] = {store_reads_back_what_was_written,
+                                 store_continues_in_the_same_segment_after_a_clean_end,
+                                 store_begins_a_segment_after_an_unclean_end,
+                                 store_rolls_through_many_segments_that_form_a_chain,
+                                 store_ends_a_full_segment_with_a_roll_mark,
+                                 store_room_is_just_what_fits,
+                                 store_takes_the_largest_frame_and_refuses_a_larger_one,
+                                 store_seals_once_and_again_after_more,
+                                 store_moves_to_a_spare_when_one_is_ready,
+                                 store_removes_what_never_became_a_segment,
+                                 store_moves_a_frame_whose_write_failed_once,
+                                 store_moves_each_frame_that_fails,
+                                 store_moves_a_seal_whose_write_failed,
+                                 store_dies_of_a_device_that_fails_for_good,
+                                 store_waits_out_a_full_disk,
+                                 store_waits_out_a_full_disk_wherever_it_strikes,
+                                 store_loses_nothing_wherever_the_device_dies,
+                                 store_that_was_cut_short_while_opening_opens_again,
+                                 store_accepts_no_frame_of_an_earlier_life_of_its_file};
+    for (size_t i = 0; i < sizeof both / sizeof *both; i++)
+        tcase_add_loop_test(tests, both[i], 0, 2);
+    tcase_add_test(tests, probe_chooses_a_way_and_leaves_nothing);
+    suite_add_tcase(suite, tests);
+    return support_main(suite);
+}
