@@ -64,7 +64,7 @@ int main(int count, char **words)
     size_t length = number_argument(count, words, 2, usage);
     shmwal_status status = {.size = sizeof status};
     if (length > BYTES_MAX)
-        end_if(-1, "BYTES", "up to 65536");
+        end("BYTES", "up to 65536");
     memset(record, 0x5a, sizeof record);
     shmwal *log = log_open(path, SHMWAL_NO_FLUSHER);
     end_if(shmwal_get_status(path, &status), "status", shmwal_error());

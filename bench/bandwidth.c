@@ -36,7 +36,8 @@ static void produce(void *context, unsigned index)
 static char *make_record(size_t length)
 {
     char *record = malloc(length + 1);
-    end_if(record == NULL ? -1 : 0, "record", "no memory");
+    if (record == NULL)
+        end("record", "no memory");
     memset(record, 0x5a, length);
     return record;
 }
@@ -49,7 +50,7 @@ int main(int count, char **words)
     uint64_t total = number_argument(count, words, 3, usage);
     unsigned producers = (unsigned)number_argument(count, words, 4, usage);
     if (length == 0 || producers == 0)
-        end_if(-1, "BYTES and PRODUCERS", "at least 1");
+        end("BYTES and PRODUCERS", "at least 1");
     char *record = make_record(length);
     shmwal *log = log_open(path, 0);
     struct job job = {log, record, length, (total + length * producers - 1) / length / producers};

@@ -52,7 +52,6 @@ class Bed:
         self.build = ROOT / build
         self.directory = parent.absolute() / f"run-{os.getpid()}"
         self.has_fio = False
-        self.logs: list[Path] = []
 
     def __enter__(self) -> Bed:
         self.directory.mkdir(parents=True)
@@ -64,8 +63,6 @@ class Bed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for log in list(self.logs):
-            self.discard(log, was_interrupted=True)
         shutil.rmtree(self.directory, ignore_errors=True)
         with suppress(OSError):
             self.directory.parent.rmdir()  # unless somebody else uses it
@@ -83,21 +80,14 @@ class Bed:
 
     # ---- Running ----
 
-    def new_log(self, below: Path | None = None) -> Path:
-        log = (below or self.directory) / f"log-{os.getpid()}"
-        self.logs.append(log)
-        return log
-
     def discard(self, log: Path, was_interrupted: bool = False) -> None:
         """Ends the log's flusher, which removes the ring, and then the log. A ring that was left
         without a flusher gets one first: nobody else would remove it."""
         duralog = self.build / "duralog"
-        if log.exists():
-            if was_interrupted:
-                self.try_tool(duralog, "append", log)
-            self.try_tool(duralog, "stop", log)
-            shutil.rmtree(log)
-        self.logs.remove(log)
+        if was_interrupted:
+            self.try_tool(duralog, "append", log)
+        self.try_tool(duralog, "stop", log)
+        shutil.rmtree(log, ignore_errors=was_interrupted)
 
     def try_tool(self, *words: str | Path) -> None:
         try:
@@ -115,10 +105,14 @@ class Bed:
     def measure_log(
         self, program: str, *arguments: str | int | Path, below: Path | None = None
     ) -> Values:
-        """The same on a new log, discarded afterwards; also the device is done with it then, and
-        the next to be measured does not pay for that."""
-        log = self.new_log(below)
-        values = self.measure(program, log, *arguments)
+        """The same on a new log, discarded afterwards; the device is done with that too before the
+        next thing is measured."""
+        log = (below or self.directory) / f"log-{os.getpid()}"
+        try:
+            values = self.measure(program, log, *arguments)
+        except BaseException:
+            self.discard(log, was_interrupted=True)
+            raise
         self.discard(log)
         os.sync()
         return values

@@ -26,7 +26,7 @@ int main(int count, char **words)
 {
     uint64_t length = number_argument(count, words, 1, "BYTES");
     if (length == 0 || length > BYTES_MAX)
-        end_if(-1, "BYTES", "1 to 1048576");
+        end("BYTES", "1 to 1048576");
     uint64_t calls = MEASURED_BYTES / length < CALLS_MAX ? MEASURED_BYTES / length : CALLS_MAX;
     memset(bytes, 0x5a, sizeof bytes);
     MEASURE("xxh3", take_xxh3);

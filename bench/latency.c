@@ -32,7 +32,8 @@ static int direct_fd, buffered_fd;
 static void overwrite(int fd, uint64_t operation)
 {
     ssize_t done = pwrite(fd, block, BLOCK, (off_t)(operation % BLOCKS * BLOCK));
-    end_if(done == BLOCK ? 0 : -1, "write of the scratch file", strerror(errno));
+    if (done != BLOCK)
+        end("write of the scratch file", strerror(errno));
 }
 
 static void commit_ours(uint64_t operation)

@@ -22,18 +22,16 @@ static inline shmwal *log_open(const char *path, uint32_t flags)
 static inline uint64_t log_append(shmwal *log, const void *data, size_t length)
 {
     uint64_t lsn;
-    int error = shmwal_append(log, data, length, &lsn);
-    if (__builtin_expect(error < 0, 0))
-        end_if(error, "append", shmwal_error());
+    if (__builtin_expect(shmwal_append(log, data, length, &lsn) < 0, 0))
+        end("append", shmwal_error());
     return lsn;
 }
 
 /* Waits until the record that ends at `lsn` is durable. */
 static inline void log_wait(shmwal *log, uint64_t lsn)
 {
-    int error = shmwal_wait(log, lsn, SHMWAL_DURABLE, -1);
-    if (__builtin_expect(error < 0, 0))
-        end_if(error, "wait", shmwal_error());
+    if (shmwal_wait(log, lsn, SHMWAL_DURABLE, -1) < 0)
+        end("wait", shmwal_error());
 }
 
 /* In a process that was just forked: attaches it, which the first append would otherwise do. */

@@ -41,7 +41,8 @@ static void read_records(const char *path, uint64_t records)
             bytes += batch[i].length;
         seen += (uint64_t)got;
     }
-    end_if(seen == records && bytes == records * RECORD_BYTES ? 0 : -1, "read", "records lost");
+    if (seen != records || bytes != records * RECORD_BYTES)
+        end("read", "not all that was appended came back");
     shmwal_reader_close(reader);
 }
 
@@ -57,7 +58,7 @@ int main(int count, char **words)
     const char *path = text_argument(count, words, 1, usage);
     uint64_t records = number_argument(count, words, 2, usage) / RECORD_BYTES;
     if (records == 0)
-        end_if(-1, "TOTAL", "at least 100");
+        end("TOTAL", "at least 100");
     uint64_t bytes = write_records(path, records);
     char *memory = shared_memory(bytes);
     memset(memory, 0x5a, bytes);

@@ -50,10 +50,8 @@ uint64_t number_argument(int count, char **words, int index, const char *usage)
     exit(2);
 }
 
-void end_if(int error, const char *what, const char *sentence)
+void end(const char *what, const char *sentence)
 {
-    if (error >= 0)
-        return;
     fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, sentence);
     exit(1);
 }
@@ -67,7 +65,8 @@ void *shared_memory(size_t bytes)
 {
     int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE;
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
-    end_if(memory == MAP_FAILED ? -1 : 0, "shared memory", strerror(errno));
+    if (memory == MAP_FAILED)
+        end("shared memory", strerror(errno));
     return memory;
 }
 
@@ -142,6 +141,7 @@ void run_end(struct run *run)
 {
     unsigned count = run->task.count;
     for (unsigned i = 0; i < count; i++)
-        end_if(worker_join(&run->workers[i]) ? 0 : -1, "a worker failed", "see above");
+        if (!worker_join(&run->workers[i]))
+            end("a worker failed", "see above, or it was killed");
     munmap(run, sizeof *run + count * sizeof run->workers[0]);
 }

@@ -20,8 +20,14 @@ void sleep_until_ns(int64_t deadline); /* the same clock */
 uint64_t number_argument(int count, char **words, int index, const char *usage);
 const char *text_argument(int count, char **words, int index, const char *usage);
 
-/* If `error` is negative, prints the sentence for it and ends the program with status 1. */
-void end_if(int error, const char *what, const char *sentence);
+/* Prints what could not be done and why, and ends the program with status 1. */
+_Noreturn void end(const char *what, const char *sentence);
+
+static inline void end_if(int error, const char *what, const char *sentence)
+{
+    if (__builtin_expect(error < 0, 0))
+        end(what, sentence);
+}
 
 /* A line of the result. */
 void report(const char *name, double value);
