@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +21,7 @@ from types import TracebackType
 ROOT = Path(__file__).resolve().parent.parent
 FIO_DEPTHS = (1, 4, 8)
 FIO_SETTINGS = (
-    *("--rw=write", "--bs=1m", "--direct=1", "--sync=dsync", "--overwrite=1"),
+    *("--rw=write", "--bs=1m", "--direct=1", "--sync=dsync", "--fallocate=native"),
     *("--ioengine=io_uring", "--output-format=json"),
 )
 
@@ -52,6 +54,7 @@ class Bed:
         self.build = ROOT / build
         self.directory = parent.absolute() / f"run-{os.getpid()}"
         self.has_fio = False
+        self.sync_methods: Counter[str] = Counter()  # how often a flusher chose which
 
     def __enter__(self) -> Bed:
         self.directory.mkdir(parents=True)
@@ -113,18 +116,28 @@ class Bed:
         except BaseException:
             self.discard(log, was_interrupted=True)
             raise
+        self.note_sync_method(log)
         self.discard(log)
         os.sync()
         return values
 
-    def fio_mb_s(self, depth: int, total: int) -> float:
-        """The device's own sequential synchronous write: MB/s of 1 MiB blocks over a file that
-        exists already, several in flight."""
+    def note_sync_method(self, log: Path) -> None:
+        """The flusher tells in its own log file what its probe has chosen."""
+        said = re.search(r", ([^,]*sync|[^,]*DSYNC)$", (log / "flusher.log").read_text(), re.M)
+        self.sync_methods[said[1] if said else "?"] += 1
+
+    def fio_mb_s(self, depth: int, total: int) -> Values:
+        """The device's own sequential synchronous write, in MB/s, several blocks of 1 MiB in
+        flight: over a new file, as a log that grows must write, and over one that exists."""
         file = self.directory / "fio.data"
         here = ("--name=floor", f"--filename={file}", f"--size={total}", f"--iodepth={depth}")
-        text = output_of(["fio", *here, *FIO_SETTINGS])
-        job = json.loads(text[text.index("{") :])["jobs"][0]
-        return float(job["write"]["bw_bytes"]) / 1e6
+        values = {}
+        for state in ("new", "old"):
+            text = output_of(["fio", *here, *FIO_SETTINGS])
+            job = json.loads(text[text.index("{") :])["jobs"][0]
+            values[state] = float(job["write"]["bw_bytes"]) / 1e6
+        file.unlink()
+        return values
 
 
 def install(package: str, is_there: Callable[[], bool]) -> bool:

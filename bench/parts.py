@@ -109,30 +109,40 @@ def checksum(bed: Bed, scale: Scale) -> Part:
 
 def bandwidth(bed: Bed, scale: Scale) -> Part:
     got = Rounds()
+    bed.sync_methods.clear()
     sizes = (("100 B", 100, ">= 0.60"), ("1 KiB", 1024, ">= 0.90"), ("16 KiB", 16 << 10, ">= 0.90"))
     for _ in rounds("bandwidth", scale):
         for depth in FIO_DEPTHS if bed.has_fio else ():
-            got.add("fio ", {str(depth): bed.fio_mb_s(depth, scale.bytes)})
+            got.add(f"fio {depth} ", bed.fio_mb_s(depth, scale.bytes))
         for what, length, _ in sizes:
             got.add(f"{what} ", bed.measure_log("bandwidth", length, scale.bytes, PRODUCERS))
-    (bed.directory / "fio.data").unlink(missing_ok=True)
-    floor = best(max, *(got[f"fio {depth}"] for depth in FIO_DEPTHS))
-    rows = [
-        Row(what, "MB/s", got[f"{what} payload"], "fio, best depth", floor, goal)
-        for what, _, goal in sizes
-    ]
-    rows += [Row(f"fio alone, depth {depth}", "MB/s", got[f"fio {depth}"]) for depth in FIO_DEPTHS]
+    rows = []
+    for state, name in (("new", "fio, new file"), ("old", "fio, overwriting")):
+        floor = best(max, *(got[f"fio {depth} {state}"] for depth in FIO_DEPTHS))
+        for what, _, goal in sizes:
+            rows.append(Row(what, "MB/s", got[f"{what} payload"], name, floor, goal))
+    for depth in FIO_DEPTHS if bed.has_fio else ():
+        new, old = got[f"fio {depth} new"], got[f"fio {depth} old"]
+        rows.append(Row(f"fio itself, depth {depth}", "MB/s", new, "fio, overwriting", old))
     question = (
         f"{PRODUCERS} producers, {scale.bytes // MIB} MiB of payload to the last durable LSN, "
-        "against the device's sequential O_DIRECT + O_DSYNC write"
+        "against the device's sequential O_DIRECT + O_DSYNC write, its best depth"
     )
-    rows = [row for row in rows if row.ours]
-    return Part("bandwidth", question, rows, "" if bed.has_fio else "no fio, no floor")
+    note = methods(bed) if bed.has_fio else "no fio, no floor"
+    return Part("bandwidth", question, rows, note)
+
+
+def methods(bed: Bed) -> str:
+    """What the flushers so far have chosen; a part's note."""
+    chosen = ", ".join(f"{name} {count} times" for name, count in bed.sync_methods.items())
+    bed.sync_methods.clear()
+    return f"the flushers' probes chose {chosen}"
 
 
 def latency(bed: Bed, scale: Scale) -> Part:
     got = Rounds()
     scratch = bed.directory / "scratch"
+    bed.sync_methods.clear()
     for _ in rounds("latency", scale):
         back_to_back = bed.measure_log("latency", scratch, scale.operations, 0)
         slowest = max(value for name, value in back_to_back.items() if name.endswith(".p50"))
@@ -148,7 +158,7 @@ def latency(bed: Bed, scale: Scale) -> Part:
         "one waiter, append + wait until durable, against the better of the device's 4 KiB "
         "overwrites, O_DIRECT + O_DSYNC and write + fdatasync; `due`: at fixed times, half busy"
     )
-    return Part("latency", question, rows)
+    return Part("latency", question, rows, methods(bed))
 
 
 def latency_row(got: Rounds, prefix: str, point: str, goal: str) -> Row:
