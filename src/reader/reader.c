@@ -34,22 +34,32 @@ static int load_frame(struct shmwal_reader *reader)
     return got;
 }
 
+static void pass_record(struct shmwal_reader *reader)
+{
+    uint64_t span = record_span(reader->record->length);
+    reader->record = (const struct record_header *)((const char *)reader->record + span);
+    reader->lsn += span;
+}
+
+/* Passes over what is not to be yielded; false if that was the rest of the frame. */
+static bool find_record(struct shmwal_reader *reader)
+{
+    while (reader->lsn < reader->frame_end &&
+           (reader->record->type == RECORD_FILLER || reader->lsn < reader->from_lsn))
+        pass_record(reader);
+    return reader->lsn < reader->frame_end;
+}
+
 /* Takes one record off the current frame; false if none is left that is to be yielded. */
 static bool take_record(struct shmwal_reader *reader, shmwal_record *record)
 {
-    while (reader->lsn < reader->frame_end) {
-        const struct record_header *header = reader->record;
-        uint64_t span = record_span(header->length);
-        bool wanted = header->type != RECORD_FILLER && reader->lsn >= reader->from_lsn;
-        reader->record = (const struct record_header *)((const char *)header + span);
-        reader->lsn += span;
-        if (!wanted)
-            continue;
-        *record = (shmwal_record){
-            .data = header + 1, .length = header->length, .lsn = reader->lsn, .type = header->type};
-        return true;
-    }
-    return false;
+    if (!find_record(reader))
+        return false;
+    const struct record_header *header = reader->record;
+    pass_record(reader);
+    *record = (shmwal_record){
+        .data = header + 1, .length = header->length, .lsn = reader->lsn, .type = header->type};
+    return true;
 }
 
 SHMWAL_API int shmwal_reader_next_batch(shmwal_reader *reader, shmwal_record *records,
@@ -132,37 +142,36 @@ SHMWAL_API int shmwal_reader_open(const char *path, uint64_t from_lsn, shmwal_re
 /* How often a log without a ring is looked at where its lock file cannot be watched. */
 enum { LOOK_AGAIN_MS = 100 };
 
-/* Whoever makes a ring touches the lock file (region/region.c). That is watched before the ring is
- * looked for, so that none is missed. 0 when it is worth to look again. */
+/* Whoever makes a ring touches the lock file (region/region.c). That is watched before the log is looked
+ * at, so that neither a ring nor what one left behind is missed. As load_frame(); 0: look again. */
 static int wait_for_ring(struct shmwal_reader *reader, int64_t deadline)
 {
     int64_t now = clock_monotonic_ns();
-    if (now >= deadline)
-        return -ETIMEDOUT;
     int64_t look = now + LOOK_AGAIN_MS * NS_PER_MS;
     int watch = sys_watch_open(reader->directory.fd, "lock");
-    int error = walk_look_for_ring(&reader->walk);
-    if (error == 0 && reader->walk.bound == FORMAT_LSN_NONE)
+    int got = load_frame(reader);
+    if (got == 0 && now >= deadline)
+        got = -ETIMEDOUT;
+    if (got == 0 && reader->walk.bound == FORMAT_LSN_NONE)
         sys_watch_wait(watch, watch >= 0 || look > deadline ? deadline : look);
     if (watch >= 0)
         sys_close(watch);
-    return error;
+    return got;
 }
 
 static int wait_for_more(struct shmwal_reader *reader, int64_t deadline)
 {
     struct walk *walk = &reader->walk;
-    while (reader->lsn >= reader->frame_end) {
+    while (!find_record(reader)) {
         int got = load_frame(reader);
-        if (got != 0)
+        if (got == 0 && walk->bound == FORMAT_LSN_NONE)
+            got = wait_for_ring(reader, deadline);
+        else if (got == 0)
+            got = region_view_wait(&walk->view, walk_lsn(walk), deadline);
+        if (got < 0)
             return got;
-        int error = walk->bound == FORMAT_LSN_NONE
-                        ? wait_for_ring(reader, deadline)
-                        : region_view_wait(&walk->view, walk_lsn(walk), deadline);
-        if (error < 0)
-            return error;
     }
-    return 1;
+    return 0;
 }
 
 SHMWAL_API int shmwal_reader_wait(shmwal_reader *reader, int64_t timeout_ns)
@@ -174,7 +183,7 @@ SHMWAL_API int shmwal_reader_wait(shmwal_reader *reader, int64_t timeout_ns)
         return fail(ETIMEDOUT, "%s: nothing came behind LSN %llu within %.3f s",
                     reader->directory.path, (unsigned long long)walk_lsn(&reader->walk),
                     (double)timeout_ns / 1e9);
-    return got < 0 ? got : 0;
+    return got;
 }
 
 SHMWAL_API int shmwal_reader_damage(const shmwal_reader *reader, shmwal_damage *damage)
