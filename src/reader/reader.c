@@ -142,8 +142,9 @@ SHMWAL_API int shmwal_reader_open(const char *path, uint64_t from_lsn, shmwal_re
 /* How often a log without a ring is looked at where its lock file cannot be watched. */
 enum { LOOK_AGAIN_MS = 100 };
 
-/* Whoever makes a ring touches the lock file (region/region.c). That is watched before the log is looked
- * at, so that neither a ring nor what one left behind is missed. As load_frame(); 0: look again. */
+/* Whoever makes a ring touches the lock file (region/region.c). That is watched before the log is
+ * looked at, so that neither a ring nor what one left behind is missed. Returns what load_frame()
+ * does. */
 static int wait_for_ring(struct shmwal_reader *reader, int64_t deadline)
 {
     int64_t now = clock_monotonic_ns();

@@ -5,25 +5,25 @@
  * The frames of a segment are accepted one after the other (format/format.h says when). Something
  * stops that. In the log's last segment, with p the LSN of the stop:
  *
- *        what is there                                        it means
- *   @A   zeros to the end of the file, behind a seal          sealed: writing may go on right there
- *   @B   zeros to the end of the file, behind another frame   unsealed: the log ends there; a new segment
- *        or none                                              begins
- *   @C   something else, and behind p no valid frame whose    torn: what a crash left unfinished; the log
- *        durable_before is above p                            ends at p, a new segment begins there
- *   @D   something else, and behind p such a frame            damaged: p was durable, and is lost
- *   @E   a roll mark was accepted                             damaged: there was a successor, and it is lost
+ *        what is there                                it means
+ *   @A   zeros to the end of the file, behind a seal  sealed: writing may go on right there
+ *   @B   zeros to the end of the file, behind         unsealed: the log ends there; a new segment
+ *        another frame or none                        begins
+ *   @C   something else, and behind p no valid        torn: what a crash left unfinished; the log
+ *        frame whose durable_before is above p        ends at p, a new segment begins there
+ *   @D   something else, and behind p such a frame    damaged: p was durable, and is lost
+ *   @E   a roll mark was accepted                     damaged: the successor is lost
  *
  * In a segment with a successor that begins at s, which only those see who read it all:
  *
- *   @F   accepted frames end just at s                        whole; what lies behind is cut off
- *   @G   they stop before s, or one goes beyond it, or a      damaged
- *        roll mark stands elsewhere than at s
+ *   @F   accepted frames end just at s                whole; what lies behind is cut off
+ *   @G   they stop before s, or one goes beyond it,   damaged
+ *        or a roll mark stands elsewhere than at s
  *
  * With a ring, whose durable LSN is d, the log ends at d, and the last segment must agree:
  *
- *   @H   accepted frames reach d at a frame's end             whole; what lies behind is cut off
- *   @I   they do not                                          damaged
+ *   @H   accepted frames reach d at a frame's end     whole; what lies behind is cut off
+ *   @I   they do not                                  damaged
  *
  * And always: a broken chain of headers (store/catalog.h) is damage (@J); a read that fails is an
  * error, never a verdict (@K).

@@ -7,7 +7,7 @@
  *   2  its header is written and synced                the old segment is still the last one
  *   3  it is renamed to what its first LSN asks for    from here on it cuts the old one off
  *   4  the directory is synced                         now it cannot be lost silently, but for
- *   5  a roll mark ends the old segment, synced        a successor that vanishes: now that is seen, too
+ *   5  a roll mark ends the old segment, synced        a successor that vanishes: now that is seen
  *   6  frames go to the new one
  *
  * A segment keeps room behind its frames for a seal and a roll mark. */

@@ -88,7 +88,8 @@ static inline uint64_t disk_put(char *place, unsigned number, uint64_t lsn)
     return span;
 }
 
-/* Puts the next `count` records into disk_frame and returns their bytes; they are not written yet. */
+/* Puts the next `count` records into disk_frame and returns their bytes; they are not written
+ * yet. */
 static inline uint64_t disk_gather(unsigned count)
 {
     uint64_t bytes = 0;

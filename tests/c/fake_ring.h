@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A ring as a reader sees it, under a test's control: there or not, its durable LSN, gone or not. And a
- * hook that runs just after bytes of a segment were read, when what was known may have become old.
+ * A ring as a reader sees it, under a test's control: there or not, its durable LSN, gone or not.
+ * And a hook that runs just after bytes of a segment were read, when what was known may have
+ * become old.
  *
  * A test that includes this is linked with -Wl,--wrap= for each function below. */
 #ifndef TESTS_FAKE_RING_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A device that fails: every call that changes a file is counted, and from a chosen one on a chosen
- * number of them fails. A write that fails has written its first half, as a power cut would leave it.
+ * number of them fails. A write that fails has written its first half, as a power cut would leave
+ * it.
  *
  * A test that includes this is linked with -Wl,--wrap= for each function below. */
 #ifndef TESTS_FAULTS_H

@@ -247,7 +247,8 @@ START_TEST(copy_without_a_lock_file_is_a_log)
 }
 END_TEST
 
-/* Wherever the making of a log is cut, what is left is no log, and the next creation completes it. */
+/* Wherever the making of a log is cut, what is left is no log, and the next creation completes
+ * it. */
 START_TEST(creation_cut_anywhere_is_completed_by_the_next)
 {
     bool cut = true;

@@ -331,8 +331,8 @@ START_TEST(ring_that_goes_leaves_what_is_on_disk)
 }
 END_TEST
 
-/* A frame that was written, not acknowledged, and cut off by the next flusher stands in the old segment
- * for ever; the reader that waits just before it must not take it for what came instead. */
+/* A frame that was written, not acknowledged, and cut off by the next flusher stands in the old
+ * segment for ever; the reader that waits just before it must not take it for what came instead. */
 START_TEST(frame_that_was_cut_off_is_never_yielded)
 {
     struct store *store = disk_store();
@@ -438,7 +438,8 @@ START_TEST(wait_with_a_ring_ends_when_more_is_durable)
 }
 END_TEST
 
-/* The first look at the disk has been taken: from here on only a watch, or another look, can tell. */
+/* The first look at the disk has been taken: from here on only a watch, or another look, can
+ * tell. */
 static atomic_bool looked;
 
 static void has_looked(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * LDFLAGS: -Wl,--wrap=sys_pread_full,--wrap=spare_want
  *
- * Recovery, case by case: the labels are those of the table in store/recovery.h. What recovery says, a
- * reader and verify must say too. */
+ * Recovery, case by case: the labels are those of the table in store/recovery.h. What recovery
+ * says, a reader and verify must say too. */
 #include "disk.h"
 #include "store/recovery.h"
 #include "store/spare.h"
@@ -55,7 +55,8 @@ static void list_frames(uint64_t first_lsn)
     segment_close(&segment);
 }
 
-/* Three data frames; the creation's seal stands before them. Sealed, or as a killed flusher leaves it. */
+/* Three data frames; the creation's seal stands before them. Sealed, or as a killed flusher
+ * leaves it. */
 static void write_three(bool sealed)
 {
     struct store *store = disk_store();
@@ -93,7 +94,8 @@ static enum recovery_case verdict(void)
     return recovery.verdict;
 }
 
-/* Recovery, store, reader and verify agree that the log is damaged, and the last two on the place. */
+/* Recovery, store, reader and verify agree that the log is damaged, and the last two on the
+ * place. */
 static void expect_damage(const char *path, uint64_t offset, uint64_t lsn)
 {
     const char *name = strrchr(path, '/') + 1;
@@ -573,9 +575,9 @@ START_TEST(recovery_changes_nothing_and_says_the_same_again)
 }
 END_TEST
 
-/* Whatever single bit flips: nothing altered is yielded, and if no error is said all is there but, at
- * most, the last frame, which nothing on disk proves to have been durable. disk_read() checks what it
- * yields. */
+/* Whatever single bit flips: nothing altered is yielded, and if no error is said all is there
+ * but, at most, the last frame, which nothing on disk proves to have been durable. disk_read()
+ * checks what it yields. */
 START_TEST(no_flipped_bit_is_believed)
 {
     write_three(false);

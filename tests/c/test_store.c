@@ -2,8 +2,8 @@
  * LDFLAGS: -Wl,--wrap=sys_pwrite_full,--wrap=sys_fdatasync,--wrap=sys_fsync,--wrap=sys_allocate
  * LDFLAGS: -Wl,--wrap=sys_mkdirat,--wrap=sys_renameat,--wrap=probe_sync
  *
- * Writing a log: rolling, sealing, spares, and what the store does when the device fails. Every test
- * runs with each way of syncing. */
+ * Writing a log: rolling, sealing, spares, and what the store does when the device fails. Every
+ * test runs with each way of syncing. */
 #include "disk.h"
 #include "faults.h"
 #include "store/probe.h"
@@ -329,7 +329,8 @@ static bool live_until(int call)
     return died;
 }
 
-/* What was acknowledged is there after any death, and what follows it is a whole record or nothing. */
+/* What was acknowledged is there after any death, and what follows it is a whole record or
+ * nothing. */
 START_TEST(store_loses_nothing_wherever_the_device_dies)
 {
     chosen = (enum segment_sync)_i;
