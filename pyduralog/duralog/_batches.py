@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import Any, Optional
+from typing import Any
 
 from ._codec import Record, encode
 from ._errors import DuraLogTooLargeError
@@ -25,7 +25,7 @@ class Batch:
         self.payloads: list[bytes] = []
         self.kinds = bytearray()
         self.bytes = 0
-        self.error: Optional[Exception] = None
+        self.error: Exception | None = None
 
     def add(self, payload: bytes, kind: int) -> None:
         self.payloads.append(payload)
@@ -45,8 +45,8 @@ class Batch:
 
 
 def gather(records: Iterable[Record]) -> Iterator[Batch]:
-    """Batches of all records. What goes wrong, in a record or in the caller's own iterator, comes as
-    the last one's error, so that the records before it can be appended first."""
+    """Batches of all records. What goes wrong, in a record or in the caller's own iterator, comes
+    as the last one's error, so that the records before it can be appended first."""
     batch = Batch()
     try:
         for index, record in enumerate(_checked(records)):
@@ -54,7 +54,7 @@ def gather(records: Iterable[Record]) -> Iterator[Batch]:
                 yield batch
                 batch = Batch()
             batch.add(*_encode_numbered(index, record))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - append_many raises it again
         batch.error = error
     yield batch
 

@@ -8,7 +8,6 @@ learns a new kind of failure.
 from __future__ import annotations
 
 import errno
-from typing import Optional
 
 
 class DuraLogError(Exception):
@@ -21,7 +20,7 @@ class DuraLogError(Exception):
     """
 
     appended: int = 0
-    lsn: Optional[int] = None
+    lsn: int | None = None
 
 
 class DuraLogConfigurationError(DuraLogError, ValueError):
@@ -37,7 +36,7 @@ class DuraLogTooLargeError(DuraLogError, ValueError):
 
 
 class DuraLogCorruptionError(DuraLogError):
-    """The log is damaged. The message names the file and the offset; `duralog verify` tells more."""
+    """The log is damaged. The message names file and offset; `duralog verify` tells more."""
 
 
 class DuraLogIOError(DuraLogError, OSError):

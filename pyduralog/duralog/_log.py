@@ -18,16 +18,17 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, Callable, Literal, Optional, overload
+from typing import Any, Callable, Literal, TypeVar, overload
 
 from . import _arguments, _native, _reading
 from ._arguments import FOREVER, SLICE_S, Deadline, Level, Path
 from ._batches import Batch, gather
 from ._codec import Record, encode
-from ._errors import DuraLogClosedError, DuraLogError, DuraLogTimeoutError, error_from_status
+from ._errors import DuraLogClosedError, DuraLogError, error_from_status
 
 _NOT_YET = (-errno.ETIMEDOUT, -errno.EAGAIN)
 _INT_MAX = (1 << 31) - 1
+_Self = TypeVar("_Self", bound="DuraLog")
 
 # Where the library puts an LSN: a c_uint64 and a pointer to it. Making the two takes as long as the
 # append itself, so they are used again; one in use is not in the list.
@@ -64,8 +65,8 @@ class DuraLog:
 
     Blocks while a flusher is started, some tens of milliseconds. Raises DuraLogConfigurationError
     for a value that cannot be used, DuraLogIOError (ENOENT, ENOTDIR a file is there, ENOTEMPTY a
-    directory that is no log, EACCES somebody else's, EPROTO an incompatible version, ENOSPC /dev/shm
-    or the disk is full, ENOEXEC no flusher found), DuraLogCorruptionError.
+    directory that is no log, EACCES somebody else's, EPROTO an incompatible version, ENOSPC
+    /dev/shm or the disk is full, ENOEXEC no flusher found), DuraLogCorruptionError.
 
     Threads may share a handle without a lock of their own. A handle works on in a forked child. It
     pickles as its path and options, so it reaches a spawned process, which opens its own; a copy is
@@ -75,17 +76,17 @@ class DuraLog:
 
     def __init__(
         self,
-        path: Optional[Path] = None,
+        path: Path | None = None,
         commit_interval_seconds: float = 0.0,
-        max_queue_size: Optional[int] = None,
+        max_queue_size: int | None = None,
         *,
-        file_path: Optional[Path] = None,
-        ring_bytes: Optional[int] = None,
-        segment_bytes: Optional[int] = None,
+        file_path: Path | None = None,
+        ring_bytes: int | None = None,
+        segment_bytes: int | None = None,
         create: bool = True,
         flusher: bool = True,
     ) -> None:
-        self._handle: Optional[_native.Owned] = None
+        self._handle: _native.Owned | None = None
         given = _arguments.path_bytes(path, file_path)
         self._options = {
             "commit_interval_seconds": commit_interval_seconds,
@@ -112,21 +113,29 @@ class DuraLog:
     # ---- Appending -----------------------------------------------------------------------------
 
     def append(
-        self, record: Record, *, level: Level = "committed", timeout: Optional[float] = None
+        self,
+        record: Record,
+        *,
+        level: Level = "committed",
+        timeout: float | None = None,
     ) -> int:
         """Appends one record and returns the LSN just past it, to wait for or to read from.
 
-        dict and list are stored as JSON, str as text, bytes-like as bytes; `replay` yields an equal
-        value. On return the record is committed: it survives the death of any process, this one
-        included. With `level="durable"` it returns once the device has it as well.
+        dict and list are stored as JSON, str as text, bytes-like as bytes, and `replay` yields an
+        equal value. So what JSON would change is refused, with a TypeError that names it: NaN,
+        cycles, keys that are no str, tuples, Enum, UUID, dates. Subclasses of dict, list, str, int
+        and float come back as the plain type; an int may be of any size.
+
+        On return the record is committed: it survives the death of any process, this one included.
+        With `level="durable"` it returns once the device has it as well.
 
         Makes no system call and waits for no disk, unless the ring is full; then it waits for room.
         `timeout`, in seconds, limits all waiting: None for ever, 0 not at all. May be called by any
         number of threads, and from signal handlers.
 
-        TypeError: the value cannot be kept; see the package's _codec for the rule. DuraLogTimeoutError,
-        DuraLogTooLargeError, DuraLogIOError (EIO the device failed, ESHUTDOWN the flusher was told to
-        stop), DuraLogClosedError. The record is in the log only if the error's `lsn` says so.
+        TypeError, DuraLogTimeoutError, DuraLogTooLargeError, DuraLogClosedError, DuraLogIOError (EIO
+        the device failed, ESHUTDOWN the flusher was told to stop). A record that failed is in the
+        log if and only if the error has an `lsn`.
         """
         deadline = FOREVER
         if level != "committed" or timeout is not None:
@@ -154,7 +163,7 @@ class DuraLog:
         records: Iterable[Record],
         *,
         level: Level = "committed",
-        timeout: Optional[float] = None,
+        timeout: float | None = None,
     ) -> int:
         """Appends all records of an iterable, in their order, and returns the last one's LSN.
 
@@ -179,7 +188,9 @@ class DuraLog:
         self._reach(lsn, level, deadline, appended)
         return lsn
 
-    def _append_waiting(self, payload: bytes, kind: int, cell: _Cell, deadline: Deadline) -> None:
+    def _append_waiting(
+        self, payload: bytes, kind: int, cell: _Cell, deadline: Deadline
+    ) -> None:
         """Behind an attempt that has failed: waits for room, or says why not."""
 
         def attempt(timeout_ns: int) -> int:
@@ -200,7 +211,13 @@ class DuraLog:
             lengths = batch.lengths()
             address, count = lengths.buffer_info()
             status: int = self._native.append_batch(
-                *(self._handle, b"".join(batch.payloads), address, bytes(batch.kinds), count),
+                *(
+                    self._handle,
+                    b"".join(batch.payloads),
+                    address,
+                    bytes(batch.kinds),
+                    count,
+                ),
                 *(timeout_ns, pointer, ctypes.byref(done)),
             )
             batch.drop(done.value)
@@ -215,7 +232,9 @@ class DuraLog:
 
     # ---- Waiting -------------------------------------------------------------------------------
 
-    def wait(self, lsn: int, timeout: Optional[float] = None, level: Level = "durable") -> None:
+    def wait(
+        self, lsn: int, timeout: float | None = None, level: Level = "durable"
+    ) -> None:
         """Returns once all that ends at or before `lsn` has reached the level, whoever appended it.
 
         Blocks, other threads running on, at most `timeout` seconds: None for ever, 0 not at all. If
@@ -229,7 +248,7 @@ class DuraLog:
         _arguments.level_number(level)
         self._reach(_arguments.integer("lsn", lsn, 0), level, deadline)
 
-    def sync(self, timeout: Optional[float] = None) -> None:
+    def sync(self, timeout: float | None = None) -> None:
         """Returns once all that any process has appended before this call is durable. Blocks and
         raises as `wait` does."""
         deadline = Deadline(timeout)
@@ -258,7 +277,9 @@ class DuraLog:
             self._check_usable()
         return lsn
 
-    def _reach(self, lsn: int, level: Level, deadline: Deadline, appended: int = 0) -> None:
+    def _reach(
+        self, lsn: int, level: Level, deadline: Deadline, appended: int = 0
+    ) -> None:
         number = _arguments.LEVELS[level]
 
         def attempt(timeout_ns: int) -> int:
@@ -276,7 +297,9 @@ class DuraLog:
     # ---- Reading -------------------------------------------------------------------------------
 
     @overload
-    def replay(self, from_lsn: int = 0, *, with_lsn: Literal[False] = False) -> Iterator[Any]: ...
+    def replay(
+        self, from_lsn: int = 0, *, with_lsn: Literal[False] = False
+    ) -> Iterator[Any]: ...
 
     @overload
     def replay(
@@ -310,15 +333,17 @@ class DuraLog:
 
     @overload
     def follow(
-        self, from_lsn: Optional[int] = None, *, with_lsn: Literal[False] = False
+        self, from_lsn: int | None = None, *, with_lsn: Literal[False] = False
     ) -> Iterator[Any]: ...
 
     @overload
     def follow(
-        self, from_lsn: Optional[int] = None, *, with_lsn: Literal[True]
+        self, from_lsn: int | None = None, *, with_lsn: Literal[True]
     ) -> Iterator[tuple[int, Any]]: ...
 
-    def follow(self, from_lsn: Optional[int] = None, *, with_lsn: bool = False) -> Iterator[Any]:
+    def follow(
+        self, from_lsn: int | None = None, *, with_lsn: bool = False
+    ) -> Iterator[Any]:
         """An endless iterator over the records behind `from_lsn`, or those appended after this call
         without it. Each is yielded as soon as it is durable.
 
@@ -327,7 +352,11 @@ class DuraLog:
         it too. Else as `replay`.
         """
         end = self._reserved_lsn()
-        after = end if from_lsn is None else _arguments.integer("from_lsn", from_lsn, 0, end)
+        after = (
+            end
+            if from_lsn is None
+            else _arguments.integer("from_lsn", from_lsn, 0, end)
+        )
         start = min(after, self.durable_lsn)
         reader = _reading.Reader(self._native, self._path, start)
         slice_ns = int(SLICE_S * _arguments.NS_PER_S)
@@ -345,7 +374,7 @@ class DuraLog:
         """The log's identity, 36 characters. Known after closing too."""
         return self._uuid
 
-    def close(self, timeout: Optional[float] = None) -> None:
+    def close(self, timeout: float | None = None) -> None:
         """Syncs as `sync` does, then detaches. Does nothing on a closed handle.
 
         The handle is closed also when the sync fails, with DuraLogTimeoutError or DuraLogIOError:
@@ -369,15 +398,15 @@ class DuraLog:
         result = self._native.get_status(os.fsencode(self._path), ctypes.byref(status))
         return bool(result == 0 and status.state != _native.STATE_STOPPED)
 
-    def __enter__(self) -> DuraLog:
+    def __enter__(self: _Self) -> _Self:
         self._check_usable()
         return self
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -402,7 +431,9 @@ class DuraLog:
     def _failure(self, status: int, deadline: Deadline = FOREVER) -> DuraLogError:
         sentence = self._native.sentence()
         if self._handle is None:
-            return DuraLogClosedError(f"{self._path}: this handle is closed; open the log anew")
+            return DuraLogClosedError(
+                f"{self._path}: this handle is closed; open the log anew"
+            )
         if status in _NOT_YET and deadline.timeout:
             sentence = f"gave up after {deadline.timeout:g} s; {sentence}"
         return error_from_status(status, sentence, self._path)

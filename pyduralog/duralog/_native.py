@@ -6,18 +6,27 @@ include/shmwal.h, whose structs and signatures stand here again, and where the l
 Changes with that header.
 
 A function is reached in one of two ways. `_holding` keeps the interpreter's lock (PyDLL), for calls
-that cannot block: to let go of the lock and take it again costs more than they do. `_releasing` lets
-go of it (CDLL), for all that may wait or read files.
+that cannot block: letting go of the lock and taking it again would cost more than they do.
+`_releasing` lets go of it (CDLL), for all that may wait or read files.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
-from functools import lru_cache
+from ctypes import (
+    POINTER,
+    c_char_p,
+    c_int,
+    c_int64,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+from functools import cache
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from ._errors import DuraLogConfigurationError
 
@@ -91,7 +100,7 @@ class Owned(c_void_p):
     could leave locked.
     """
 
-    release: Optional[Callable[[Owned], int]] = None
+    release: Callable[[Owned], int] | None = None
 
     def __del__(self) -> None:
         if self and self.release is not None:
@@ -111,10 +120,14 @@ class Library:
         # libffi widens to the parameter's register. So a length must be below 2 ** 31 here.
         self.append_typed = self._holding.shmwal_append_typed
 
-        self.open = self._declare(self._releasing, "open", c_char_p, POINTER(Options), c_void_p)
+        self.open = self._declare(
+            self._releasing, "open", c_char_p, POINTER(Options), c_void_p
+        )
         self.close = self._declare(self._releasing, "close", c_void_p)
         self.path_of = self._declare(self._holding, "path", c_void_p, result=c_char_p)
-        self.uuid = self._declare(self._holding, "uuid", c_void_p, c_char_p, result=None)
+        self.uuid = self._declare(
+            self._holding, "uuid", c_void_p, c_char_p, result=None
+        )
         self.append_for = self._declare(
             *(self._releasing, "append_for", c_void_p, c_char_p, c_size_t),
             *(c_uint32, c_int64, c_void_p),
@@ -124,17 +137,25 @@ class Library:
             *(c_size_t, c_int64, c_void_p, c_void_p),
         )
         self.lsn = self._declare(self._holding, "lsn", c_void_p, c_int, result=c_uint64)
-        self.reserved_lsn = self._declare(self._holding, "reserved_lsn", c_void_p, result=c_uint64)
-        self.wait = self._declare(self._releasing, "wait", c_void_p, c_uint64, c_int, c_int64)
+        self.reserved_lsn = self._declare(
+            self._holding, "reserved_lsn", c_void_p, result=c_uint64
+        )
+        self.wait = self._declare(
+            self._releasing, "wait", c_void_p, c_uint64, c_int, c_int64
+        )
         self.reader_open = self._declare(
             self._releasing, "reader_open", c_char_p, c_uint64, c_void_p
         )
         self.reader_next_batch = self._declare(
             self._releasing, "reader_next_batch", c_void_p, POINTER(Record), c_size_t
         )
-        self.reader_wait = self._declare(self._releasing, "reader_wait", c_void_p, c_int64)
+        self.reader_wait = self._declare(
+            self._releasing, "reader_wait", c_void_p, c_int64
+        )
         self.reader_close = self._declare(self._releasing, "reader_close", c_void_p)
-        self.get_status = self._declare(self._releasing, "get_status", c_char_p, POINTER(Status))
+        self.get_status = self._declare(
+            self._releasing, "get_status", c_char_p, POINTER(Status)
+        )
         self.error = self._declare(self._holding, "error", result=c_char_p)
         self.version = self._declare(self._holding, "version", result=c_char_p)
 
@@ -163,7 +184,7 @@ def _find() -> str:
     return "libshmwal.so.1"
 
 
-@lru_cache(maxsize=None)
+@cache
 def library() -> Library:
     """The library, loaded once a process. It is, in this order,
 
