@@ -18,7 +18,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, Callable, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Callable, Literal, overload
 
 from . import _arguments, _native, _reading
 from ._arguments import FOREVER, SLICE_S, Deadline, Level, Path
@@ -26,9 +26,11 @@ from ._batches import Batch, gather
 from ._codec import Record, encode
 from ._errors import DuraLogClosedError, DuraLogError, error_from_status
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _NOT_YET = (-errno.ETIMEDOUT, -errno.EAGAIN)
 _INT_MAX = (1 << 31) - 1
-_Self = TypeVar("_Self", bound="DuraLog")
 
 # Where the library puts an LSN: a c_uint64 and a pointer to it. Making the two takes as long as the
 # append itself, so they are used again; one in use is not in the list.
@@ -398,7 +400,7 @@ class DuraLog:
         result = self._native.get_status(os.fsencode(self._path), ctypes.byref(status))
         return bool(result == 0 and status.state != _native.STATE_STOPPED)
 
-    def __enter__(self: _Self) -> _Self:
+    def __enter__(self) -> Self:
         self._check_usable()
         return self
 
