@@ -15,7 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-const char *argp_program_version = "duralog-flusher " SHMWAL_VERSION;
+/* Exported, or argp would not find it: symbols are hidden by default. */
+__attribute__((visibility("default"))) const char *argp_program_version =
+    "duralog-flusher " SHMWAL_VERSION;
 
 struct arguments {
     const char *log;

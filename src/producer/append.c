@@ -90,18 +90,21 @@ struct batch {
     size_t count;
 };
 
-/* How many of the first records share a reservation, and its span. Stops before a record that
- * cannot be appended, so that those before it are; 0 if the first is one. */
+/* How many of the first records share a reservation, and its span: of a small log, no more than
+ * one record may take, so that it fits a frame. Stops before a record that cannot be appended, so
+ * that those before it are; 0 if the first is one. */
 static size_t batch_chunk(const shmwal *log, const struct batch *batch, uint64_t *span)
 {
     size_t count = 0;
-    uint64_t sum = 0;
+    uint64_t sum = 0, sum_max = record_span(log->length_max);
+    if (sum_max > BATCH_SPAN_MAX)
+        sum_max = BATCH_SPAN_MAX;
     while (count < batch->count) {
         uint32_t length = batch->lengths[count];
         bool typed = batch->types == NULL || batch->types[count] != 0;
         if (length > log->length_max || !typed)
             break;
-        if (count > 0 && sum + record_span(length) > BATCH_SPAN_MAX)
+        if (count > 0 && sum + record_span(length) > sum_max)
             break;
         sum += record_span(length);
         count++;

@@ -86,6 +86,9 @@ static int find_flusher(char file[PATH_MAX])
                 "the log with SHMWAL_NO_FLUSHER");
 }
 
+/* AddressSanitizer takes the thread's stack for the one in use. */
+#define ON_OWN_STACK __attribute__((no_sanitize("address")))
+
 struct child {
     const char *file, *path;
     int answer_fd;
@@ -95,7 +98,7 @@ struct child {
 
 /* Runs until exec on a stack of its own: system calls only. Signal handlers of the program cannot
  * run: all signals are blocked until they are reset. */
-static int become_flusher(void *argument)
+ON_OWN_STACK static int become_flusher(void *argument)
 {
     struct child *child = argument;
     char *arguments[] = {(char *)"duralog-flusher", (char *)"--detach", (char *)child->path, NULL};
@@ -115,7 +118,7 @@ static int become_flusher(void *argument)
     _exit(127);
 }
 
-static int between(void *argument)
+ON_OWN_STACK static int between(void *argument)
 {
     struct child *child = argument;
     if (clone(become_flusher, child->stack, CLONE_VM | CLONE_VFORK, child) < 0)

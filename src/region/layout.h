@@ -46,7 +46,7 @@ enum {
 };
 
 struct ring_control {
-    uint64_t magic; /* writer of these five: the creator, before anybody else can attach */
+    _Atomic uint64_t magic; /* writer of these five: the creator, before anybody can attach */
     uint64_t ring_bytes;
     uint64_t first_lsn;
     uint64_t headers_offset, bytes_offset;

@@ -140,8 +140,8 @@ static int initialize_objects(const struct directory *directory, int ring_fd, in
         control->bytes_offset = bytes_offset(directory->meta.ring_bytes);
         atomic_store(&control->next_attachment, 1);
         ring_initialize(&control->tail, first_lsn);
-        atomic_thread_fence(memory_order_seq_cst);
-        control->magic = REGION_MAGIC; /* last: an object without it is an interrupted attempt */
+        atomic_store(&control->magic,
+                     REGION_MAGIC); /* last: an object without it is an interrupted attempt */
     }
     if (control != MAP_FAILED)
         munmap(control, sizeof *control);

@@ -19,20 +19,21 @@
 
 #include <errno.h>
 
-/* ThreadSanitizer does not see into the library's CAS: it is told what that orders. */
+/* ThreadSanitizer sees neither into the library's CAS nor what a flusher in another process does, through
+ * which one thread's commit comes before another's use of the same memory. It is told both. */
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
-#define TELL_RELEASE(word) __tsan_release((void *)&(word)->AO_val1)
-#define TELL_ACQUIRE(word) __tsan_acquire((void *)&(word)->AO_val1)
+#define TELL_RELEASE(address) __tsan_release((void *)(address))
+#define TELL_ACQUIRE(address) __tsan_acquire((void *)(address))
 #else
-#define TELL_RELEASE(word) ((void)0)
-#define TELL_ACQUIRE(word) ((void)0)
+#define TELL_RELEASE(address) ((void)0)
+#define TELL_ACQUIRE(address) ((void)0)
 #endif
 
 static bool word_swap(AO_double_t *word, struct ring_header old, struct ring_header new)
 {
-    TELL_RELEASE(word);
-    TELL_ACQUIRE(word);
+    TELL_RELEASE(&word->AO_val1);
+    TELL_ACQUIRE(&word->AO_val1);
     return AO_compare_double_and_swap_double_full(word, (AO_t)old.position, (AO_t)old.extent,
                                                   (AO_t) new.position, (AO_t) new.extent);
 }
@@ -92,7 +93,8 @@ static bool has_room(struct ring *ring, uint64_t end, uint64_t span)
     uint64_t head = atomic_load_explicit(&ring->head_seen, memory_order_acquire); /* R4 */
     if ((int64_t)(end + span - head) <= (int64_t)ring->size)
         return true;
-    head = atomic_load_explicit(ring->head, memory_order_acquire);       /* R2 */
+    head = atomic_load_explicit(ring->head, memory_order_acquire); /* R2 */
+    TELL_ACQUIRE(ring->head);
     atomic_store_explicit(&ring->head_seen, head, memory_order_release); /* R4 */
     return (int64_t)(end + span - head) <= (int64_t)ring->size;
 }
@@ -130,6 +132,7 @@ bool ring_finish(const struct ring *ring, uint64_t owner, uint64_t lsn, uint64_t
 {
     uint64_t extent = ring_extent(owner, span);
     struct ring_header finished = {lsn | state, extent};
+    TELL_RELEASE(ring->head);
     for (;;) {
         struct ring_header header = ring_read(ring, lsn);
         bool reserved = header.position == (lsn | RING_RESERVED) && header.extent == extent;

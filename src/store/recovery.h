@@ -43,11 +43,10 @@
 #include <stdint.h>
 
 enum recovery_case {
-    RECOVERY_SEALED,         /* @A */
-    RECOVERY_UNSEALED,       /* @B */
-    RECOVERY_TORN,           /* @C */
-    RECOVERY_DAMAGED,        /* @D */
-    RECOVERY_SUCCESSOR_LOST, /* @E */
+    RECOVERY_SEALED,   /* @A */
+    RECOVERY_UNSEALED, /* @B */
+    RECOVERY_TORN,     /* @C */
+    RECOVERY_DAMAGED,  /* @D */
 };
 
 /* Tells the cases @A to @D apart where a scan of the last segment has stopped; `sealed`: the last

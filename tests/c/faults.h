@@ -18,11 +18,11 @@
 #include <unistd.h>
 
 static struct {
-    atomic_int calls; /* since faults_arm() */
-    int first, count; /* which fail: numbers from 0 on */
-    int error;
+    atomic_int calls;        /* since faults_arm() */
+    atomic_int first, count; /* which fail: numbers from 0 on */
+    atomic_int error;
     atomic_int struck; /* how many have failed */
-    bool writes_only;
+    atomic_bool writes_only;
 } faults = {.first = INT_MAX};
 
 static inline void faults_arm(int first, int count, int error, bool writes_only)

@@ -486,7 +486,7 @@ int main(void)
 {
     Suite *suite = suite_create("producer");
     TCase *cases = tcase_create("producer");
-    tcase_set_timeout(cases, 180);
+    tcase_set_timeout(cases, 600);
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, append_returns_the_lsn_just_past_the_record);
     tcase_add_test(cases, append_becomes_durable_and_is_read_back);

@@ -178,6 +178,7 @@ START_TEST(torn_tail_is_told_and_forgotten_once_it_is_cut)
     ck_assert_int_eq(shmwal_reader_damage(reader, &damage), 1);
     ck_assert_uint_eq(damage.lsn, disk_lsn);
     unsigned before = disk_records;
+    disk_abandon(store);
     store = disk_store();
     write_frames(store, 1);
     OK(store_close(store));
@@ -344,6 +345,7 @@ START_TEST(frame_that_was_cut_off_is_never_yielded)
     OK(disk_write(store, 25)); /* on disk, but not durable for anybody */
     disk_lsn = cut;
     disk_records = 10;
+    disk_abandon(store);
     store = disk_store();
     ck_assert_uint_eq(disk_segment_lsn(1), cut);
     write_frames(store, 2);
@@ -359,11 +361,12 @@ START_TEST(segment_that_was_replaced_under_its_name_is_left)
     write_frames(store, 1);
     fake_ring_make(disk_lsn);
     open_reader(0);
-    store = disk_store(); /* cuts: another segment, which holds nothing yet */
+    disk_abandon(store);
+    disk_abandon(disk_store()); /* cuts: another segment, which holds nothing yet */
     expect_records(0, 10);
     fake_ring_remove();
-    expect_records(10, 10); /* the reader stands in that one */
-    disk_store();           /* cuts again, and takes the name */
+    expect_records(10, 10);     /* the reader stands in that one */
+    disk_abandon(disk_store()); /* cuts again, and takes the name */
     ck_assert_uint_eq(disk_segments(), 2);
     fake_ring_make(disk_lsn);
     store = disk_store();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * LDFLAGS: -Wl,--wrap=sys_pwrite_full,--wrap=sys_fdatasync,--wrap=sys_fsync,--wrap=sys_allocate
- * LDFLAGS: -Wl,--wrap=sys_mkdirat,--wrap=sys_renameat,--wrap=probe_sync
+ * LDFLAGS: -Wl,--wrap=sys_mkdirat,--wrap=sys_renameat,--wrap=probe_sync,--wrap=spare_want
  *
  * Writing a log: rolling, sealing, spares, and what the store does when the device fails. Every
  * test runs with each way of syncing. */
@@ -41,12 +41,15 @@ static void expect_all_read(void)
     ck_assert(!reading.found);
 }
 
-static void wait_for_spare(void)
+/* The store's spare, seen when the store asks for one. */
+static struct spare *spare_seen;
+
+void __real_spare_want(struct spare *spare);
+void __wrap_spare_want(struct spare *spare);
+void __wrap_spare_want(struct spare *spare)
 {
-    int fd;
-    while ((fd = openat(disk.segments_fd, SPARE_NAME, O_RDONLY | O_CLOEXEC)) < 0)
-        sched_yield();
-    close(fd);
+    spare_seen = spare;
+    __real_spare_want(spare);
 }
 
 static bool exists(const char *name)
@@ -191,11 +194,15 @@ START_TEST(store_moves_to_a_spare_when_one_is_ready)
 {
     chosen = (enum segment_sync)_i;
     struct store *store = disk_store();
-    while (store_room(store) > DISK_SEGMENT_BYTES / 2) /* over a quarter: a spare is wanted */
+    while (spare_seen == NULL) /* a quarter of the segment is used: one is wanted */
         OK(disk_write(store, 1));
-    wait_for_spare();
-    while (disk_segments() == 1) /* it may not be synced yet */
-        OK(store_room(store) > 8192 ? disk_write(store, 1) : 0);
+    while (!spare_ready(spare_seen))
+        sched_yield();
+    ck_assert(exists(SPARE_NAME));
+    ck_assert_uint_eq(disk_segments(), 1);
+    ck_assert_uint_gt(store_room(store), DISK_SEGMENT_BYTES / 2);
+    OK(disk_write(store, 1)); /* it would fit, but from here on commits cost less */
+    ck_assert_uint_eq(disk_segments(), 2);
     OK(store_close(store));
     ck_assert(!exists(SPARE_NAME));
     expect_all_read();
