@@ -90,6 +90,11 @@ struct batch {
     size_t count;
 };
 
+static uint32_t batch_type(const struct batch *batch, size_t i)
+{
+    return batch->types == NULL ? SHMWAL_BYTES : batch->types[i];
+}
+
 /* How many of the first records share a reservation, and its span: of a small log, no more than
  * one record may take, so that it fits a frame. Stops before a record that cannot be appended, so
  * that those before it are; 0 if the first is one. */
@@ -101,8 +106,7 @@ static size_t batch_chunk(const shmwal *log, const struct batch *batch, uint64_t
         sum_max = BATCH_SPAN_MAX;
     while (count < batch->count) {
         uint32_t length = batch->lengths[count];
-        bool typed = batch->types == NULL || batch->types[count] != 0;
-        if (length > log->length_max || !typed)
+        if (length > log->length_max || batch_type(batch, count) == 0)
             break;
         if (count > 0 && sum + record_span(length) > sum_max)
             break;
@@ -124,7 +128,7 @@ static int batch_append_chunk(shmwal *log, struct batch *batch, size_t count, ui
     for (size_t i = 0; i < count; i++) {
         uint32_t length = batch->lengths[i];
         struct record_header *record = ring_at(&log->region.ring, lsn);
-        record_begin(log, record, length, batch->types == NULL ? SHMWAL_BYTES : batch->types[i]);
+        record_begin(log, record, length, batch_type(batch, i));
         if (length > 0)
             memcpy(record + 1, batch->data, length);
         record_end(record, lsn);
@@ -147,7 +151,7 @@ static int batch_append(shmwal *log, struct batch *batch, int64_t timeout_ns, ui
         size_t count = batch_chunk(log, batch, &span);
         if (count == 0) {
             int error = room_check_length(log, batch->lengths[0]);
-            return error < 0 ? error : check_type(batch->types[0]);
+            return error < 0 ? error : check_type(batch_type(batch, 0));
         }
         int64_t left = timeout_ns;
         if (timeout_ns > 0) {

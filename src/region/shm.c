@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * See shm.h.
  *
- *      control │ headers │ bytes        the object NAME.ring
- *      control │ headers │ bytes │ bytes        as mapped: the second view makes an extent that passes
- *                                               the end contiguous */
+ *      control │ headers │ bytes           the object NAME.ring
+ *      control │ headers │ bytes │ bytes   as mapped: the second view makes an extent that passes
+ *                                          the end contiguous */
 #include "region/shm.h"
 
 #include "base/error.h"

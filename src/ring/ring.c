@@ -3,11 +3,11 @@
  *
  * Memory orderings, by pairs; `full` is the CAS of libatomic_ops, a barrier both ways.
  *
- *   R1  finish (full)        →  header read (acquire)  the payload is there before its commit is seen
+ *   R1  finish (full)        →  header read (acquire)  the payload stands before its commit shows
  *   R2  head (release, by    →  room check (acquire)   the flusher has copied an extent before its
  *       the flusher)                                   memory is given to somebody else
- *   R3  reserve (full)       →  tail read (acquire)    a tail's extent, and the header that its maker
- *                                                      completed before, are seen with its end
+ *   R3  reserve (full)       →  tail read (acquire)    with a tail's end its extent is seen, and the
+ *                                                      header that its maker completed before
  *   R4  head_seen (release)  →  head_seen (acquire)    hands R2 on between threads of one process
  *
  * Tail and header reads are seq_cst as well, for D1 of producer/room.c: the flusher's last look
@@ -19,8 +19,8 @@
 
 #include <errno.h>
 
-/* ThreadSanitizer sees neither into the library's CAS nor what a flusher in another process does, through
- * which one thread's commit comes before another's use of the same memory. It is told both. */
+/* ThreadSanitizer sees neither into the library's CAS nor what a flusher in another process does,
+ * by which one thread's commit comes before another's use of the same memory. It is told both. */
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
 #define TELL_RELEASE(address) __tsan_release((void *)(address))

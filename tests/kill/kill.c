@@ -9,7 +9,7 @@
  * wait for durability, so that takeovers happen under waiters; some reserve and are killed between
  * reserve and commit.
  *
- *   kill LOG [ROUNDS [SEED]]        prints the seed; run again with it to repeat the same choices */
+ *   kill LOG [ROUNDS [SEED]]      prints the seed; with it again, the same choices are made */
 #include <shmwal.h>
 
 #include <errno.h>
