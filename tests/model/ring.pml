@@ -193,7 +193,11 @@ inline tail_help(seen_)
 {
     STEP
         if
+#ifdef HELP_UNLOOKED
+        :: LENGTH(seen_.extent) > 0 ->
+#else
         :: LENGTH(seen_.extent) > 0 && STALE(HEADER(TAIL_START(seen_)), TAIL_START(seen_)) ->
+#endif
             COPY(found, HEADER(TAIL_START(seen_)))
         :: else -> goto helped
         fi
