@@ -461,11 +461,12 @@ START_TEST(a_crowd_of_openers_starts_one_flusher)
             shmwal *own;
             uint64_t lsn;
             shmwal_options options = support_options(0);
-            _exit(shmwal_open(support_log, &options, &own) == 0 &&
-                          shmwal_append(own, "x", 1, &lsn) == 0 &&
-                          shmwal_wait(own, lsn, SHMWAL_DURABLE, 60 * SECONDS) == 0
-                      ? 0
-                      : 1);
+            if (shmwal_open(support_log, &options, &own) == 0 &&
+                shmwal_append(own, "x", 1, &lsn) == 0 &&
+                shmwal_wait(own, lsn, SHMWAL_DURABLE, 60 * SECONDS) == 0)
+                _exit(0);
+            fprintf(stderr, "%s\n", shmwal_error());
+            _exit(1);
         }
     }
     for (int i = 0; i < CROWD; i++)
