@@ -35,6 +35,7 @@ class Failure(Exception):
 def output_of(command: Sequence[str | Path], **settings: str) -> str:
     done = subprocess.run(
         command,
+        check=False,
         cwd=ROOT,
         env={**os.environ, **settings},
         stdin=subprocess.DEVNULL,
@@ -123,7 +124,9 @@ class Bed:
 
     def note_sync_method(self, log: Path) -> None:
         """The flusher tells in its own log file what its probe has chosen."""
-        said = re.search(r", ([^,]*sync|[^,]*DSYNC)$", (log / "flusher.log").read_text(), re.M)
+        said = re.search(
+            r", ([^,]*sync|[^,]*DSYNC)$", (log / "flusher.log").read_text(), re.MULTILINE
+        )
         self.sync_methods[said[1] if said else "?"] += 1
 
     def fio_mb_s(self, depth: int, total: int) -> Values:
