@@ -27,10 +27,10 @@ BYTES, TEXT, JSON = 1, 2, 3
 class Finished:
     """What a program did: its status, and what it printed."""
 
-    def __init__(self, status: int, out: bytes, err: bytes) -> None:
+    def __init__(self, status: int, out: bytes | None, err: bytes) -> None:
         self.status = status
-        self.bytes = out
-        self.out = out.decode(errors="surrogateescape")
+        self.bytes = out or b""
+        self.out = self.bytes.decode(errors="surrogateescape")
         self.err = err.decode(errors="surrogateescape")
 
     def __repr__(self) -> str:
@@ -105,7 +105,7 @@ def find_rings(log: Path) -> list[Path]:
     return list(Path("/dev/shm").glob(f"*{uuid}*"))
 
 
-def find_processes(directory: Path) -> list[str]:
+def find_processes(directory: Path) -> list[int]:
     """Whoever bears the directory's name among its arguments."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -114,7 +114,7 @@ def find_processes(directory: Path) -> list[str]:
         except OSError:
             continue
         if os.fsencode(directory) in command:
-            found.append(f"{entry.name}: {command!r}")
+            found.append(int(entry.name))
     return found
 
 

@@ -83,13 +83,8 @@ def test_several_follow_several(cli: Cli, log: Path, follow: Follow) -> None:
         assert writer.stdin
         writer.stdin.write(b"".join(b"%d %d\n" % (name, i) for i in range(500)))
         writer.stdin.close()
-    for writer in writers:
-        assert writer.stdout
-        assert writer.stderr
-        writer.stdout.close()
-        assert writer.stderr.read() == b""
-        writer.stderr.close()
-        assert writer.wait(HANG_S) == 0
+        writer.stdin = None
+    assert [writer.communicate(timeout=HANG_S)[1] for writer in writers] == [b""] * 3
     seen = [[json.loads(read_line(one)) for _ in range(1500)] for one in followers]
     assert seen[0] == seen[1] == list(cli.ok("cat", log, "--json"))
 

@@ -38,7 +38,7 @@ def test_json_has_all_keys_while_a_flusher_runs(cli: Cli, log: Path, handle: Han
     assert status["segments"] == 1
     assert status["bytes"] >= 4096
     assert status["flusher"]["running"] is True
-    assert f"{status['flusher']['pid']}:" in " ".join(find_processes(log))
+    assert find_processes(log) == [status["flusher"]["pid"]]
     assert status["oldest_reservation"] is None
     assert status["attached"] == 1
 
@@ -113,7 +113,6 @@ def test_stop_drains(cli: Cli, log: Path) -> None:
     assert str(lsn) in told
     assert cli.ok("cat", log).out.splitlines() == lines
     assert find_rings(log) == []
-    assert find_processes(log) == []
 
 
 def test_stop_where_no_flusher_runs_is_done(cli: Cli, log: Path) -> None:
@@ -144,8 +143,8 @@ def flusher(cli: Cli, log: Path) -> Any:
     assert process.stderr
     assert b"serving" in process.stderr.readline()
     yield process
-    process.kill()
-    process.communicate()
+    process.terminate()
+    process.communicate(timeout=HANG_S)
 
 
 def test_a_flusher_in_the_foreground_serves_and_sigterm_drains(

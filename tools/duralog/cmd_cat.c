@@ -48,24 +48,25 @@ static const struct option options[] = {
     {0},
 };
 
-/* Prints up to the record that ends at `to`; returns a status. */
+/* Prints up to the record that ends at `to`, and looks no further; returns a status. */
 static int print_all(const char *path, shmwal_reader *reader, struct printer *printer, uint64_t to)
 {
     shmwal_record records[BATCH_RECORDS];
-    int count;
-    while ((count = shmwal_reader_next_batch(reader, records, BATCH_RECORDS)) > 0)
-        for (int i = 0; i < count; i++) {
-            if (records[i].lsn > to)
-                return printer_flush() ? STATUS_DONE : printer_failure();
-            if (!print_record(printer, &records[i]))
+    uint64_t reached = 0;
+    int count = 1;
+    while (reached < to && (count = shmwal_reader_next_batch(reader, records, BATCH_RECORDS)) > 0)
+        for (int i = 0; i < count && reached < to; i++) {
+            reached = records[i].lsn;
+            if (reached <= to && !print_record(printer, &records[i]))
                 return printer_failure();
         }
-    int failure = count < 0 ? damage_report(path, reader) : STATUS_DONE;
     if (!printer_flush())
         return printer_failure();
+    if (count < 0)
+        return damage_report(path, reader);
     if (count == 0)
         damage_notice_torn(path, reader);
-    return failure;
+    return STATUS_DONE;
 }
 
 static int run(int argc, char **argv)
