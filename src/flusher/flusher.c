@@ -235,7 +235,8 @@ static int64_t idle_timeout_ns(struct flusher *flusher)
                                  : OPEN_LOOK_DOUBLINGS_MAX;
         return NS_PER_MS << doublings;
     }
-    if (flusher->embedded && (timeout < 0 || timeout > LOOK_NS))
+    /* Never for ever: whoever should have rung may have been killed just before. */
+    if (timeout < 0 || timeout > LOOK_NS)
         timeout = LOOK_NS;
     return timeout;
 }
@@ -360,8 +361,10 @@ int flusher_run(struct flusher *flusher)
             return stop(flusher, 0);
         if (lingered(flusher) && leave(flusher))
             return 0;
-        bool empty = ring_end(&flusher->region.region.ring) == flusher->gathered;
-        doze(flusher, empty ? AWAITED_NEXT : flusher->gathered | AWAITED_RECORD,
+        /* By what the last look found: a second look at the tail might find what was reserved since,
+         * and the sleep would be neither for that nor timed. */
+        bool open = flusher->open_looks > 0;
+        doze(flusher, open ? flusher->gathered | AWAITED_RECORD : AWAITED_NEXT,
              idle_timeout_ns(flusher));
     }
 }

@@ -39,7 +39,7 @@ static bool open_scratch(int segments_fd, enum segment_sync sync, struct segment
  * must be a quarter faster. */
 static bool clearly_faster(int64_t buffered_ns, int64_t direct_ns)
 {
-    return buffered_ns < direct_ns - direct_ns / 5;
+    return direct_ns == INT64_MAX || buffered_ns < direct_ns - direct_ns / 5;
 }
 
 /* Two rounds bring the blocks into being; what counts is to overwrite them, as a log in use does.

@@ -38,7 +38,7 @@ END_TEST
 
 START_TEST(record_with_any_bit_flipped_is_invalid)
 {
-    alignas(16) char bytes[512];
+    alignas(16) char bytes[512] = {0};
     disk_put(bytes, 3, 640);
     size_t used = sizeof(struct record_header) + disk_length(3);
     for (size_t bit = 0; bit < 8 * used; bit++) {

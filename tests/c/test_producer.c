@@ -391,7 +391,7 @@ START_TEST(open_says_that_dev_shm_is_full)
     if (child == 0) {
         shmwal *log;
         if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-            mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+            mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
             mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=256k") < 0)
             _exit(77);
         shmwal_options options = support_options(SHMWAL_NO_FLUSHER);
