@@ -57,7 +57,7 @@ def decode(kind: int, payload: memoryview) -> Any:
             return _loads(payload)
         if kind == TEXT:
             return str(payload, "utf-8")
-    except (ValueError, RecursionError):
+    except (ValueError, IndexError, RecursionError):
         pass
     return bytes(payload)
 
@@ -169,7 +169,7 @@ _json_encode: Callable[[Any], str] = json.JSONEncoder(
 
 
 def _loads(payload: memoryview) -> Any:
-    if orjson is not None and payload[:1] != WRITTEN_BY_JSON:
+    if orjson is not None and payload[0] != WRITTEN_BY_JSON[0]:
         return orjson.loads(payload)
     return json.loads(str(payload, "utf-8"), parse_constant=_refuse_constant)
 

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""Which values a log takes: those that come back equal, with orjson and without.
+
+Knows the package's _codec, to take orjson away from it.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime
+import decimal
+import enum
+import math
+import sys
+import uuid
+from typing import Any
+
+import pytest
+
+from duralog import DuraLog, _codec
+
+Point = collections.namedtuple("Point", "x y")
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+class Color(str, enum.Enum):
+    RED = "red"
+
+
+class Plain(enum.Enum):
+    A = "a"
+
+
+class Text(str):
+    pass
+
+
+@dataclasses.dataclass
+class Data:
+    x: int = 1
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+cycle: list[Any] = []
+cycle.append(cycle)
+
+ACCEPTED = [
+    {"big": 2**64, "small": -(2**63) - 1, "limits": [2**64 - 1, -(2**63)]},
+    {"huge": 10**400},
+    {"float": [0.1, -0.0, 5e-324, 1.7976931348623157e308, 1e22, 2.0]},
+    {"escapes": '"\\/\b\f\n\r\t\x00\x7f\u2028'},
+    {"ключ": "значение", "": ""},
+    {"null": "null", "NaN": "NaN"},
+    collections.OrderedDict(a=1, b=[2]),
+    collections.defaultdict(list, a=[1]),
+    collections.Counter("abca"),
+    {"enum": Number.ONE, "color": Color.RED, "text": Text("x"), Text("key"): 1},
+    [True, False, None],
+    nested(_codec.DEPTH_MAX),
+    Text("a subclass of str"),
+    " begins with a space",
+]
+
+REFUSED = [
+    ({"a": math.nan}, r"record\['a'\] is nan"),
+    ([1, [math.inf]], r"record\[1\]\[0\] is inf"),
+    ({"a": {"b": -math.inf}}, r"record\['a'\]\['b'\] is -inf"),
+    ({"a": (1, 2)}, r"record\['a'\] is of type tuple"),
+    ([Point(1, 2)], r"record\[0\] is of type .*Point"),
+    ({"a": {1}}, r"of type set"),
+    ({"a": b"x"}, r"of type bytes"),
+    ({"a": Plain.A}, r"of type .*Plain"),
+    ({"a": uuid.UUID(int=1)}, r"of type uuid.UUID"),
+    ({"a": datetime.datetime(2020, 1, 1)}, r"of type datetime.datetime"),
+    ({"a": datetime.date(2020, 1, 1)}, r"of type datetime.date"),
+    ({"a": Data()}, r"of type .*Data"),
+    ({"a": decimal.Decimal(1)}, r"of type decimal.Decimal"),
+    ({"a": object()}, r"of type object"),
+    ({1: "a"}, r"record has the key 1, of type int"),
+    ({"a": {None: 1}}, r"record\['a'\] has the key None"),
+    ({True: 1}, r"the key True"),
+    ({Plain.A: 1}, r"the key .*Plain"),
+    ({"a": "\ud800"}, r"record\['a'\] holds the lone surrogate '\\ud800' at index 0"),
+    ({"x\udfff": 1}, r"a key of record holds the lone surrogate"),
+    ("ab\udc80", r"the record holds the lone surrogate '\\udc80' at index 2"),
+    (cycle, r"nests deeper than 200 levels, or contains itself"),
+    (nested(_codec.DEPTH_MAX + 1), r"nests deeper"),
+    (None, r"not of type NoneType"),
+    (1, r"not of type int"),
+    (1.5, r"not of type float"),
+    ((1, 2), r"not of type tuple"),
+    ({1, 2}, r"not of type set"),
+    (Data(), r"not of type .*Data"),
+]
+
+
+@pytest.fixture(params=["orjson", "json"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "json":
+        monkeypatch.setattr(_codec, "orjson", None)
+    elif _codec.orjson is None:
+        pytest.skip("orjson is not installed")
+    return str(request.param)
+
+
+@pytest.mark.parametrize("record", ACCEPTED, ids=lambda value: repr(value)[:30])
+def test_an_accepted_value_comes_back_equal(log: DuraLog, backend: str, record: Any) -> None:
+    log.append(record)
+    [back] = log.replay()
+    assert back == record
+    assert repr(back) == repr(_codec._plain(record, "", _codec.DEPTH_MAX))
+
+
+def test_what_one_writes_the_other_reads(log: DuraLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    orjson = pytest.importorskip("orjson")
+    for record in ACCEPTED:
+        log.append(record)
+    monkeypatch.setattr(_codec, "orjson", None)
+    assert list(log.replay()) == ACCEPTED
+    for record in ACCEPTED:
+        log.append(record)
+    monkeypatch.setattr(_codec, "orjson", orjson)
+    assert list(log.replay()) == ACCEPTED + ACCEPTED
+
+
+@pytest.mark.parametrize(("record", "sentence"), REFUSED, ids=lambda value: repr(value)[:30])
+def test_a_refused_value_is_named_and_leaves_nothing(
+    log: DuraLog, backend: str, record: Any, sentence: str
+) -> None:
+    before = log.append("before")
+    with pytest.raises(TypeError, match=sentence):
+        log.append(record)
+    assert log.committed_lsn == before
+    assert list(log.replay()) == ["before"]
+
+
+@pytest.mark.skipif(not hasattr(sys, "set_int_max_str_digits"), reason="this Python has no limit")
+def test_an_int_of_more_digits_than_python_prints_is_refused(log: DuraLog, backend: str) -> None:
+    with pytest.raises(TypeError, match="digits"):
+        log.append({"a": 10 ** (sys.get_int_max_str_digits() + 1)})
+    assert list(log.replay()) == []
+
+
+def test_numbers_of_numpy_are_refused_unless_they_are_floats(log: DuraLog, backend: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    log.append({"a": numpy.float64(0.1)})
+    for value in (numpy.int64(1), numpy.array([1]), numpy.bool_(True)):
+        with pytest.raises(TypeError, match="numpy"):
+            log.append({"a": value})
+    assert list(log.replay()) == [{"a": 0.1}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "expected"),
+    [
+        (_codec.TEXT, b"\xff", b"\xff"),
+        (_codec.JSON, b"{", b"{"),
+        (_codec.JSON, b"", b""),
+        (_codec.JSON, b"[NaN]", b"[NaN]"),
+        (_codec.JSON, b" [NaN]", b" [NaN]"),
+        (_codec.JSON, b"\xff", b"\xff"),
+        (_codec.JSON, b"null", None),
+        (_codec.JSON, b"3", 3),
+        (_codec.JSON, b' {"a": 18446744073709551616}', {"a": 2**64}),
+        (17, b"of the application", b"of the application"),
+    ],
+)
+def test_a_payload_that_is_not_what_it_claims_comes_as_bytes(
+    backend: str, kind: int, payload: bytes, expected: Any
+) -> None:
+    assert _codec.decode(kind, memoryview(payload)) == expected
