@@ -361,8 +361,8 @@ int flusher_run(struct flusher *flusher)
             return stop(flusher, 0);
         if (lingered(flusher) && leave(flusher))
             return 0;
-        /* By what the last look found: a second look at the tail might find what was reserved since,
-         * and the sleep would be neither for that nor timed. */
+        /* By what the last look found: a second look at the tail might find what was reserved
+         * since, and nobody would look whether its owner lives. */
         bool open = flusher->open_looks > 0;
         doze(flusher, open ? flusher->gathered | AWAITED_RECORD : AWAITED_NEXT,
              idle_timeout_ns(flusher));
