@@ -26,9 +26,7 @@ LEVELS = {
     "replicated": _native.REPLICATED,
 }
 
-SLICE_S = (
-    0.1  # as long a signal, or another thread's close, goes unnoticed by who waits
-)
+SLICE_S = 0.1  # as long a signal, or another thread's close, goes unnoticed by who waits
 LSN_MAX = (1 << 64) - 1
 NS_PER_S = 1_000_000_000
 NS_MAX = (1 << 63) - 1
@@ -74,30 +72,22 @@ def integer(name: str, value: int, smallest: int, largest: int = LSN_MAX) -> int
     except TypeError:
         raise TypeError(f"{name} is an int, not {value!r}") from None
     if not smallest <= result <= largest:
-        raise DuraLogConfigurationError(
-            f"{name}={value!r}: must be {smallest} to {largest}"
-        )
+        raise DuraLogConfigurationError(f"{name}={value!r}: must be {smallest} to {largest}")
     return result
 
 
 def level_number(level: Level) -> int:
     if not isinstance(level, str) or level not in LEVELS:
-        raise DuraLogConfigurationError(
-            f"level={level!r}: must be one of {', '.join(LEVELS)}"
-        )
+        raise DuraLogConfigurationError(f"level={level!r}: must be one of {', '.join(LEVELS)}")
     return LEVELS[level]
 
 
 def path_bytes(path: Path | None, file_path: Path | None) -> bytes:
     if (path is None) == (file_path is None):
-        raise TypeError(
-            "DuraLog needs the path of a log: path or file_path, one of them"
-        )
+        raise TypeError("DuraLog needs the path of a log: path or file_path, one of them")
     encoded = os.fsencode(path if file_path is None else file_path)  # type: ignore[arg-type]
     if not encoded or b"\0" in encoded:
-        raise DuraLogConfigurationError(
-            f"path={encoded!r}: must not be empty or hold a NUL"
-        )
+        raise DuraLogConfigurationError(f"path={encoded!r}: must not be empty or hold a NUL")
     return encoded
 
 
@@ -115,12 +105,9 @@ def options(
     interval = number("commit_interval_seconds", commit_interval_seconds)
     return _native.Options(
         size=ctypes.sizeof(_native.Options),
-        flags=(0 if create else _native.NO_CREATE)
-        | (0 if flusher else _native.NO_FLUSHER),
+        flags=(0 if create else _native.NO_CREATE) | (0 if flusher else _native.NO_FLUSHER),
         ring_bytes=0 if ring_bytes is None else integer("ring_bytes", ring_bytes, 1),
-        segment_bytes=0
-        if segment_bytes is None
-        else integer("segment_bytes", segment_bytes, 1),
+        segment_bytes=0 if segment_bytes is None else integer("segment_bytes", segment_bytes, 1),
         full_timeout_ns=0,
         commit_interval_ns=int(min(interval * NS_PER_S, NS_MAX)),
     )

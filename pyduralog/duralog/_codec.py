@@ -37,11 +37,7 @@ Record = Union[dict[str, Any], list[Any], str, bytes, bytearray, memoryview]
 
 def encode(record: Record) -> tuple[bytes, int]:
     """The record's payload and type. TypeError names what cannot be kept, and where."""
-    if (
-        type(record) is dict
-        and orjson is not None
-        and _is_plain(record.values(), DEPTH_MAX)
-    ):
+    if type(record) is dict and orjson is not None and _is_plain(record.values(), DEPTH_MAX):
         try:
             return orjson.dumps(record), JSON
         except TypeError:
@@ -113,9 +109,7 @@ def _plain(value: Any, where: str, depth: int) -> Any:
             "first, a tuple to a list, a date or a UUID to str"
         )
     if depth == 0:
-        raise TypeError(
-            f"the record nests deeper than {DEPTH_MAX} levels, or contains itself"
-        )
+        raise TypeError(f"the record nests deeper than {DEPTH_MAX} levels, or contains itself")
     if isinstance(value, list):
         items = enumerate(list.__iter__(value))
         return [_plain(item, f"{where}[{i}]", depth - 1) for i, item in items]
@@ -127,9 +121,7 @@ def _plain(value: Any, where: str, depth: int) -> Any:
 
 def _plain_key(key: Any, where: str) -> str:
     if not isinstance(key, str):
-        raise TypeError(
-            f"{where} has the key {key!r}, {_named(key)}; JSON's keys are str"
-        )
+        raise TypeError(f"{where} has the key {key!r}, {_named(key)}; JSON's keys are str")
     _utf8(key, f"a key of {where}")
     return str.__str__(key)
 
@@ -145,9 +137,7 @@ def _utf8(text: str, where: str) -> bytes:
 
 
 def _named(value: Any) -> str:
-    return f"of type {type(value).__module__}.{type(value).__qualname__}".replace(
-        "builtins.", ""
-    )
+    return f"of type {type(value).__module__}.{type(value).__qualname__}".replace("builtins.", "")
 
 
 def _dumps(value: Any) -> bytes:

@@ -190,9 +190,7 @@ class DuraLog:
         self._reach(lsn, level, deadline, appended)
         return lsn
 
-    def _append_waiting(
-        self, payload: bytes, kind: int, cell: _Cell, deadline: Deadline
-    ) -> None:
+    def _append_waiting(self, payload: bytes, kind: int, cell: _Cell, deadline: Deadline) -> None:
         """Behind an attempt that has failed: waits for room, or says why not."""
 
         def attempt(timeout_ns: int) -> int:
@@ -234,9 +232,7 @@ class DuraLog:
 
     # ---- Waiting -------------------------------------------------------------------------------
 
-    def wait(
-        self, lsn: int, timeout: float | None = None, level: Level = "durable"
-    ) -> None:
+    def wait(self, lsn: int, timeout: float | None = None, level: Level = "durable") -> None:
         """Returns once all that ends at or before `lsn` has reached the level, whoever appended it.
 
         Blocks, other threads running on, at most `timeout` seconds: None for ever, 0 not at all. If
@@ -279,9 +275,7 @@ class DuraLog:
             self._check_usable()
         return lsn
 
-    def _reach(
-        self, lsn: int, level: Level, deadline: Deadline, appended: int = 0
-    ) -> None:
+    def _reach(self, lsn: int, level: Level, deadline: Deadline, appended: int = 0) -> None:
         number = _arguments.LEVELS[level]
 
         def attempt(timeout_ns: int) -> int:
@@ -299,9 +293,7 @@ class DuraLog:
     # ---- Reading -------------------------------------------------------------------------------
 
     @overload
-    def replay(
-        self, from_lsn: int = 0, *, with_lsn: Literal[False] = False
-    ) -> Iterator[Any]: ...
+    def replay(self, from_lsn: int = 0, *, with_lsn: Literal[False] = False) -> Iterator[Any]: ...
 
     @overload
     def replay(
@@ -343,9 +335,7 @@ class DuraLog:
         self, from_lsn: int | None = None, *, with_lsn: Literal[True]
     ) -> Iterator[tuple[int, Any]]: ...
 
-    def follow(
-        self, from_lsn: int | None = None, *, with_lsn: bool = False
-    ) -> Iterator[Any]:
+    def follow(self, from_lsn: int | None = None, *, with_lsn: bool = False) -> Iterator[Any]:
         """An endless iterator over the records behind `from_lsn`, or those appended after this call
         without it. Each is yielded as soon as it is durable.
 
@@ -354,11 +344,7 @@ class DuraLog:
         it too. Else as `replay`.
         """
         end = self._reserved_lsn()
-        after = (
-            end
-            if from_lsn is None
-            else _arguments.integer("from_lsn", from_lsn, 0, end)
-        )
+        after = end if from_lsn is None else _arguments.integer("from_lsn", from_lsn, 0, end)
         start = min(after, self.durable_lsn)
         reader = _reading.Reader(self._native, self._path, start)
         slice_ns = int(SLICE_S * _arguments.NS_PER_S)
@@ -433,9 +419,7 @@ class DuraLog:
     def _failure(self, status: int, deadline: Deadline = FOREVER) -> DuraLogError:
         sentence = self._native.sentence()
         if self._handle is None:
-            return DuraLogClosedError(
-                f"{self._path}: this handle is closed; open the log anew"
-            )
+            return DuraLogClosedError(f"{self._path}: this handle is closed; open the log anew")
         if status in _NOT_YET and deadline.timeout:
             sentence = f"gave up after {deadline.timeout:g} s; {sentence}"
         return error_from_status(status, sentence, self._path)

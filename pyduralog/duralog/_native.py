@@ -120,14 +120,10 @@ class Library:
         # libffi widens to the parameter's register. So a length must be below 2 ** 31 here.
         self.append_typed = self._holding.shmwal_append_typed
 
-        self.open = self._declare(
-            self._releasing, "open", c_char_p, POINTER(Options), c_void_p
-        )
+        self.open = self._declare(self._releasing, "open", c_char_p, POINTER(Options), c_void_p)
         self.close = self._declare(self._releasing, "close", c_void_p)
         self.path_of = self._declare(self._holding, "path", c_void_p, result=c_char_p)
-        self.uuid = self._declare(
-            self._holding, "uuid", c_void_p, c_char_p, result=None
-        )
+        self.uuid = self._declare(self._holding, "uuid", c_void_p, c_char_p, result=None)
         self.append_for = self._declare(
             *(self._releasing, "append_for", c_void_p, c_char_p, c_size_t),
             *(c_uint32, c_int64, c_void_p),
@@ -137,25 +133,17 @@ class Library:
             *(c_size_t, c_int64, c_void_p, c_void_p),
         )
         self.lsn = self._declare(self._holding, "lsn", c_void_p, c_int, result=c_uint64)
-        self.reserved_lsn = self._declare(
-            self._holding, "reserved_lsn", c_void_p, result=c_uint64
-        )
-        self.wait = self._declare(
-            self._releasing, "wait", c_void_p, c_uint64, c_int, c_int64
-        )
+        self.reserved_lsn = self._declare(self._holding, "reserved_lsn", c_void_p, result=c_uint64)
+        self.wait = self._declare(self._releasing, "wait", c_void_p, c_uint64, c_int, c_int64)
         self.reader_open = self._declare(
             self._releasing, "reader_open", c_char_p, c_uint64, c_void_p
         )
         self.reader_next_batch = self._declare(
             self._releasing, "reader_next_batch", c_void_p, POINTER(Record), c_size_t
         )
-        self.reader_wait = self._declare(
-            self._releasing, "reader_wait", c_void_p, c_int64
-        )
+        self.reader_wait = self._declare(self._releasing, "reader_wait", c_void_p, c_int64)
         self.reader_close = self._declare(self._releasing, "reader_close", c_void_p)
-        self.get_status = self._declare(
-            self._releasing, "get_status", c_char_p, POINTER(Status)
-        )
+        self.get_status = self._declare(self._releasing, "get_status", c_char_p, POINTER(Status))
         self.error = self._declare(self._holding, "error", result=c_char_p)
         self.version = self._declare(self._holding, "version", result=c_char_p)
 

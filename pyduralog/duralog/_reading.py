@@ -36,9 +36,7 @@ class Reader:
         self._native = native
         self._path = path
         self._pointer = Owned()
-        status = native.reader_open(
-            os.fsencode(path), from_lsn, ctypes.byref(self._pointer)
-        )
+        status = native.reader_open(os.fsencode(path), from_lsn, ctypes.byref(self._pointer))
         self._check(status)
         self._pointer.release = native.reader_close
         self._records = (Record * BATCH)()
@@ -47,9 +45,7 @@ class Reader:
     def take(self) -> Iterator[tuple[int, int, int, int, int]]:
         """The next records as address, length, LSN, type, 0; none at the end for now. To be used
         up before the next call."""
-        count = self._check(
-            self._native.reader_next_batch(self._pointer, self._records, BATCH)
-        )
+        count = self._check(self._native.reader_next_batch(self._pointer, self._records, BATCH))
         return struct.iter_unpack(RECORD_FORMAT, self._view[: count * _RECORD_BYTES])
 
     def wait(self, timeout_ns: int) -> None:

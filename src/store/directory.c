@@ -103,8 +103,13 @@ static int read_meta(struct directory *directory)
 {
     struct stat status;
     int fd = sys_openat(directory->fd, "meta", O_RDONLY | O_NONBLOCK, 0);
-    if (fd == -ENOENT)
-        return explain_missing_meta(directory);
+    if (fd == -ENOENT) {
+        int error = explain_missing_meta(directory);
+        /* Its creator may have given it its name since the first look. */
+        fd = sys_openat(directory->fd, "meta", O_RDONLY | O_NONBLOCK, 0);
+        if (fd == -ENOENT)
+            return error;
+    }
     if (fd < 0)
         return fail_errno(-fd, "cannot open %s/meta", directory->path);
     ssize_t got = sys_fstat(fd, &status);

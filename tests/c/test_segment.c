@@ -113,6 +113,7 @@ START_TEST(scan_reads_frames_larger_and_smaller_than_its_window)
                                         1 << 20, 1 << 17, 64,   2 << 20, 64};
     void *memory = aligned_alloc(FORMAT_BLOCK, 4 << 20);
     memset(memory, 0, 4 << 20);
+    memset(memory, 0, 4 << 20);
     struct frame_header *frame = memory;
     struct segment segment;
     struct scan scan = {0};

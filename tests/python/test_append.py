@@ -73,9 +73,7 @@ def test_two_handles_of_a_process_share_the_log(path: Path) -> None:
 
 
 def test_the_arguments_of_old_still_work(path: Path) -> None:
-    with DuraLog(
-        file_path=str(path), commit_interval_seconds=0.01, max_queue_size=1000
-    ) as log:
+    with DuraLog(file_path=str(path), commit_interval_seconds=0.01, max_queue_size=1000) as log:
         log.append({"event": "old"})
         log.append("text")
         assert list(log.replay()) == [{"event": "old"}, "text"]
