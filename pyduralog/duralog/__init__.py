@@ -9,8 +9,8 @@
         for record in log.replay():
             print(record)
 
-This package calls libshmwal through ctypes, and does nothing at import. Each module's head says what
-it is for, whom it knows, and what may change it; all that is public stands here.
+This package calls libshmwal through ctypes, and does nothing at import. Each module's head says
+what it is for, whom it knows, and what may change it; all that is public stands here.
 """
 
 from ._arguments import Level

@@ -54,7 +54,7 @@ def gather(records: Iterable[Record]) -> Iterator[Batch]:
                 yield batch
                 batch = Batch()
             batch.add(*_encode_numbered(index, record))
-    except Exception as error:  # noqa: BLE001 - append_many raises it again
+    except Exception as error:
         batch.error = error
     yield batch
 

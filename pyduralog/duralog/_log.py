@@ -135,9 +135,9 @@ class DuraLog:
         `timeout`, in seconds, limits all waiting: None for ever, 0 not at all. May be called by any
         number of threads, and from signal handlers.
 
-        TypeError, DuraLogTimeoutError, DuraLogTooLargeError, DuraLogClosedError, DuraLogIOError (EIO
-        the device failed, ESHUTDOWN the flusher was told to stop). A record that failed is in the
-        log if and only if the error has an `lsn`.
+        TypeError, DuraLogTimeoutError, DuraLogTooLargeError, DuraLogClosedError, DuraLogIOError
+        (EIO the device failed, ESHUTDOWN the flusher was told to stop). A record that failed is in
+        the log if and only if the error has an `lsn`.
         """
         deadline = FOREVER
         if level != "committed" or timeout is not None:

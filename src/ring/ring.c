@@ -6,8 +6,8 @@
  *   R1  finish (full)        →  header read (acquire)  the payload stands before its commit shows
  *   R2  head (release, by    →  room check (acquire)   the flusher has copied an extent before its
  *       the flusher)                                   memory is given to somebody else
- *   R3  reserve (full)       →  tail read (acquire)    with a tail's end its extent is seen, and the
- *                                                      header that its maker completed before
+ *   R3  reserve (full)       →  tail read (acquire)    with a tail's end its extent is seen, and
+ *                                                      the header that its maker completed before
  *   R4  head_seen (release)  →  head_seen (acquire)    hands R2 on between threads of one process
  *
  * Tail and header reads are seq_cst as well, for D1 of producer/room.c: the flusher's last look

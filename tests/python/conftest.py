@@ -95,6 +95,6 @@ def log(path: Path) -> Iterator[DuraLog]:
 
 @pytest.fixture
 def idle(path: Path) -> Iterator[DuraLog]:
-    """A log that no flusher serves: nothing becomes durable, and the smallest ring fills up soon."""
+    """A log that no flusher serves: nothing becomes durable, and its small ring is soon full."""
     with DuraLog(path, ring_bytes=1 << 16, flusher=False) as opened:
         yield opened

@@ -7,7 +7,6 @@ import threading
 from itertools import islice
 
 import pytest
-
 from duralog import DuraLog, DuraLogClosedError
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from itertools import islice
 
 import pytest
-
 from duralog import DuraLog, DuraLogConfigurationError
 
 

@@ -17,7 +17,6 @@ import uuid
 from typing import Any
 
 import pytest
-
 from duralog import DuraLog, _codec
 
 Point = collections.namedtuple("Point", "x y")
