@@ -19,8 +19,7 @@ def fill(log: DuraLog) -> int:
     while True:
         try:
             log.append(b"x" * 1000, timeout=0)
-        except DuraLogTimeoutError as full:
-            assert "no room" in str(full)
+        except DuraLogTimeoutError:
             return count
         count += 1
 
