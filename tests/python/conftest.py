@@ -69,9 +69,9 @@ def put_away(log: Path) -> None:
     assert rings_of(log) == []
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A directory for one test. Its handles are closed at the end: what they leave was leaked."""
+@contextlib.contextmanager
+def passing_place() -> Iterator[Path]:
+    """A directory for a while. Its handles are closed at the end: what they leave was leaked."""
     directory = Path(tempfile.mkdtemp(prefix="duralog-python-"))
     yield directory
     gc.collect()
@@ -79,6 +79,19 @@ def place() -> Iterator[Path]:
         put_away(meta.parent)
     shutil.rmtree(directory)
     assert all(map(has_ended, processes_at(directory)))
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with passing_place() as directory:
+        yield directory
+
+
+@pytest.fixture(scope="module")
+def shared_log() -> Iterator[DuraLog]:
+    """One log for all tests of a file, where a test looks only at what it has added."""
+    with passing_place() as directory, DuraLog(directory / "app.log") as opened:
+        yield opened
 
 
 @pytest.fixture
