@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What all Python tests share: a process that can be interrupted.
 
-A shell that starts something in the background has it ignore SIGINT, and what is ignored stays so in
-every program that is started from there: tests of SIGINT would wait for ever.
+A shell that starts something in the background has it ignore SIGINT, and what is ignored stays so
+in every program that is started from there: tests of SIGINT would wait for ever.
 
 Knows pytest alone.
 """
