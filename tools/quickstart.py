@@ -30,7 +30,8 @@ sys.path.insert(0, str(ROOT / "pyduralog"))
 from duralog import DuraLog  # noqa: E402
 
 WORKERS = 8
-VICTIM = WORKERS  # the one that is killed
+VICTIM = WORKERS  # the one that is killed, whatever it is doing,
+WITNESS = 1  # at the moment when this one is halfway
 RECORDS = 100_000  # that each of the others appends
 SOURCE_BYTES_MAX = 16 << 20
 START_TIMEOUT_S = 60.0
@@ -129,7 +130,7 @@ def work(worker: int, path: str, share: list[Item], board: Board, halfway: Conne
         board.started_ns[worker] = time.monotonic_ns()
         index = 0
         while index < RECORDS or worker == VICTIM:
-            if index == RECORDS // 2 and worker == VICTIM:
+            if index == RECORDS // 2 and worker == WITNESS:
                 halfway.send_bytes(b"now")
             record = record_of(worker, index, share)
             index += 1
