@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 static struct {
@@ -23,6 +24,8 @@ static struct {
     atomic_int error;
     atomic_int struck; /* how many have failed */
     atomic_bool writes_only;
+    atomic_bool traced;
+    char trace[64]; /* the letter of each call, by its number */
 } faults = {.first = INT_MAX};
 
 static inline void faults_arm(int first, int count, int error, bool writes_only)
@@ -34,16 +37,29 @@ static inline void faults_arm(int first, int count, int error, bool writes_only)
     faults.first = first;
 }
 
+/* Nothing fails, but the calls are written down. For a test in which one thread makes them. */
+static inline void faults_trace(void)
+{
+    memset(faults.trace, 0, sizeof faults.trace);
+    faults.traced = true;
+    faults_arm(INT_MAX - 1, 0, EIO, false);
+}
+
 static inline void faults_disarm(void)
 {
     faults.first = INT_MAX;
+    faults.traced = false;
 }
 
-static inline int faults_strike(bool write)
+/* Letters: W a write, D fdatasync, F fsync of a file, P fsync of a directory, A allocation,
+ * R rename, M mkdir. */
+static inline int faults_strike(bool write, char letter)
 {
     if (faults.first == INT_MAX || (faults.writes_only && !write))
         return 0;
     int call = atomic_fetch_add(&faults.calls, 1);
+    if (faults.traced && call + 1 < (int)sizeof faults.trace)
+        faults.trace[call] = letter;
     if (call < faults.first || call - faults.first >= faults.count)
         return 0;
     atomic_fetch_add(&faults.struck, 1);
@@ -54,27 +70,33 @@ int __real_sys_pwrite_full(int fd, const void *data, size_t length, uint64_t off
 int __wrap_sys_pwrite_full(int fd, const void *data, size_t length, uint64_t offset, bool durable);
 int __wrap_sys_pwrite_full(int fd, const void *data, size_t length, uint64_t offset, bool durable)
 {
-    int error = faults_strike(true);
+    int error = faults_strike(true, 'W');
     if (error != 0 && atomic_load(&faults.struck) == 1)
         __real_sys_pwrite_full(fd, data, length / 2 / FORMAT_BLOCK * FORMAT_BLOCK, offset, durable);
     return error != 0 ? error : __real_sys_pwrite_full(fd, data, length, offset, durable);
 }
 
-#define FAULTS_WRAP(name, write, parameters, ...)                                                  \
+#define FAULTS_WRAP(name, write, letter, parameters, ...)                                          \
     int __real_##name parameters;                                                                  \
     int __wrap_##name parameters;                                                                  \
     int __wrap_##name parameters                                                                   \
     {                                                                                              \
-        int error = faults_strike(write);                                                          \
+        int error = faults_strike(write, letter);                                                  \
         return error != 0 ? error : __real_##name(__VA_ARGS__);                                    \
     }
 
-FAULTS_WRAP(sys_fdatasync, true, (int fd), fd)
-FAULTS_WRAP(sys_fsync, false, (int fd), fd)
-FAULTS_WRAP(sys_allocate, false, (int fd, uint64_t bytes), fd, bytes)
-FAULTS_WRAP(sys_mkdirat, false, (int directory, const char *name, mode_t mode), directory, name,
-            mode)
-FAULTS_WRAP(sys_renameat, false,
+static inline char faults_fsync_letter(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode) ? 'P' : 'F';
+}
+
+FAULTS_WRAP(sys_fdatasync, true, 'D', (int fd), fd)
+FAULTS_WRAP(sys_fsync, false, faults_fsync_letter(fd), (int fd), fd)
+FAULTS_WRAP(sys_allocate, false, 'A', (int fd, uint64_t bytes), fd, bytes)
+FAULTS_WRAP(sys_mkdirat, false, 'M', (int directory, const char *name, mode_t mode), directory,
+            name, mode)
+FAULTS_WRAP(sys_renameat, false, 'R',
             (int directory, const char *from, int to_directory, const char *to), directory, from,
             to_directory, to)
 

@@ -176,6 +176,26 @@ START_TEST(scan_takes_no_memory_for_a_frame_that_cannot_fit)
 }
 END_TEST
 
+START_TEST(scan_does_not_accept_records_that_do_not_fill_their_frame)
+{
+    struct segment segment;
+    struct scan scan = {0};
+    const struct frame_header *found;
+    struct frame_header *frame = (struct frame_header *)disk_frame;
+    OK(create(DISK_SEGMENT_BYTES, &segment));
+    memset(disk_frame, 0, FORMAT_BLOCK);
+    record_write_filler(frame + 1, 128, 1, 640);
+    frame_seal_header(frame, FRAME_DATA, 640, 640, 1, 192, 1, segment.header.salt);
+    ck_assert(frame_valid(frame, FORMAT_BLOCK, segment.header.salt));
+    OK(segment_write(&segment, frame, FORMAT_BLOCK, FORMAT_BLOCK));
+    scan_start(&scan, &segment);
+    ck_assert_int_eq(scan_next(&scan, &found), 0);
+    ck_assert_uint_eq(scan.lsn, 640);
+    scan_close(&scan);
+    segment_close(&segment);
+}
+END_TEST
+
 START_TEST(scan_says_that_a_file_became_shorter)
 {
     struct segment segment;
@@ -219,6 +239,7 @@ int main(void)
     tcase_add_test(tests, scan_reads_frames_larger_and_smaller_than_its_window);
     tcase_add_test(tests, scan_reads_a_segment_that_is_full_to_its_last_byte);
     tcase_add_test(tests, scan_takes_no_memory_for_a_frame_that_cannot_fit);
+    tcase_add_test(tests, scan_does_not_accept_records_that_do_not_fill_their_frame);
     tcase_add_test(tests, scan_says_that_a_file_became_shorter);
     tcase_add_test(tests, released_tail_reads_as_zeros_and_keeps_the_size);
     suite_add_tcase(suite, tests);
