@@ -25,8 +25,8 @@ if "full" in sys.argv[2]:
             log.append("filling", timeout=0)
     except DuraLogTimeoutError:
         pass
-print("waiting", flush=True)
 try:
+    print("waiting", flush=True)
     {call}
 except KeyboardInterrupt:
     log.durable_lsn
@@ -43,6 +43,10 @@ CALLS = {
 }
 
 
+def sleeps(process: int) -> bool:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] == "S"
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_ctrl_c_ends_it_and_the_handle_stays_usable(path: Path, name: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "pyduralog")}
@@ -52,6 +56,8 @@ def test_ctrl_c_ends_it_and_the_handle_stays_usable(path: Path, name: str) -> No
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"waiting\n"
+        while not sleeps(process.pid):
+            os.sched_yield()
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == b"interrupted\n"
     assert process.returncode == 0
