@@ -329,8 +329,8 @@ START_TEST(store_waits_out_a_full_disk)
 }
 END_TEST
 
-/* A frame that needs a new segment is refused; then comes one that the old segment would still take.
- * If the new one had got its name before, it must not go to the old one, which is cut off. */
+/* A frame that needs a new segment is refused; then comes one that the old segment would still
+ * take. If the new one had got its name before, it must not go to the old one, which is cut off. */
 START_TEST(store_waits_out_a_full_disk_wherever_it_strikes)
 {
     chosen = (enum segment_sync)_i;
@@ -340,7 +340,7 @@ START_TEST(store_waits_out_a_full_disk_wherever_it_strikes)
     for (int call = 0; struck; call++) {
         while (store_room(store) > 6000)
             OK(disk_write(store, 1));
-        faults_arm(call, 2, call % 2 == 0 ? ENOSPC : EDQUOT, false);
+        faults_arm(call / 2, 1 + call % 2, call % 4 < 2 ? ENOSPC : EDQUOT, false);
         int error = disk_write(store, 60);
         struck = faults.struck > 0;
         ck_assert(error == 0 || error == -ENOSPC || error == -EDQUOT);
