@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from programs import BUILD, HANG_S, Cli, Handle, find_logs, find_processes, find_rings
+from programs import BUILD, HANG_S, Cli, Handle, find_logs, find_processes, find_rings, is_sanitized
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +66,8 @@ def log(work: Path) -> Path:
 @pytest.fixture
 def handle(log: Path) -> Iterator[Handle]:
     """The test's log, opened by the library; made if it is not there."""
+    if is_sanitized():
+        pytest.skip("a library with a sanitizer in it cannot be loaded by this program")
     library = ctypes.CDLL(str(BUILD / "libshmwal.so"))
     library.shmwal_error.restype = ctypes.c_char_p
     opened = Handle(library, log)

@@ -24,6 +24,11 @@ HANG_S = 120  # what takes longer hangs; far beyond what any command needs on a 
 BYTES, TEXT, JSON = 1, 2, 3
 
 
+def is_sanitized() -> bool:
+    """Whether the library is a sanitizer's build, which only its own programs can use."""
+    return b"libasan" in (BUILD / "libshmwal.so").read_bytes()
+
+
 class Finished:
     """What a program did: its status, and what it printed."""
 

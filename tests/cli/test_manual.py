@@ -14,7 +14,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from programs import BUILD, HANG_S, ROOT, Cli
+from programs import BUILD, HANG_S, ROOT, Cli, is_sanitized
 
 PAGES = sorted((ROOT / "tools/man").glob("*.scd"))
 needs_scdoc = pytest.mark.skipif(shutil.which("scdoc") is None, reason="scdoc is not installed")
@@ -49,6 +49,7 @@ def test_the_library_page_names_every_function_of_the_header() -> None:
     assert [name for name in functions if f"{name}(" not in page] == []
 
 
+@pytest.mark.skipif(is_sanitized(), reason="the example is compiled without a sanitizer")
 @pytest.mark.parametrize("standard", ["c99", "c++"])
 def test_the_librarys_example_compiles_and_runs(
     cli: Cli, work: Path, log: Path, standard: str
