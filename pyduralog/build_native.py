@@ -4,7 +4,8 @@
 `pip install .` lets setuptools build a wheel; the two commands here let it run make, put
 libshmwal.so, duralog-flusher and duralog into the package's _native, and name the wheel after the
 machine but after no version of Python, since ctypes needs none. An editable install uses the
-checkout's build instead. Knows the Makefile's targets. Changes with those.
+checkout's build instead. A source distribution carries what make needs. Knows the Makefile's
+targets and where their sources lie. Changes with those.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from pathlib import Path
 
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 from setuptools.errors import ExecError
 
 ROOT = Path(__file__).resolve().parent.parent
 NATIVE = ("libshmwal.so", "duralog-flusher", "duralog")
+SOURCES = ("Makefile", "include/*.h", "src/**/*.[ch]", "src/*.map", "tools/duralog/*.[ch]")
 
 
 def make() -> list[Path]:
@@ -61,3 +64,12 @@ class BdistWheel(bdist_wheel):
 
     def get_tag(self) -> tuple[str, str, str]:
         return "py3", "none", super().get_tag()[2]
+
+
+class Sdist(sdist):
+    def make_distribution(self) -> None:
+        self.filelist.append("pyduralog/build_native.py")
+        for pattern in SOURCES:
+            found = sorted(ROOT.glob(pattern))
+            self.filelist.extend(str(path.relative_to(ROOT)) for path in found)
+        super().make_distribution()
