@@ -50,7 +50,9 @@ def decode(kind: int, payload: memoryview) -> Any:
     another program may have written it, and the library does not check the claim."""
     try:
         if kind == JSON:
-            return _loads(payload)
+            if orjson is None or payload[0] == WRITTEN_BY_JSON[0]:
+                return _json_loads(payload)
+            return orjson.loads(payload)
         if kind == TEXT:
             return str(payload, "utf-8")
     except (ValueError, IndexError, RecursionError):
@@ -158,9 +160,7 @@ _json_encode: Callable[[Any], str] = json.JSONEncoder(
 ).encode
 
 
-def _loads(payload: memoryview) -> Any:
-    if orjson is not None and payload[0] != WRITTEN_BY_JSON[0]:
-        return orjson.loads(payload)
+def _json_loads(payload: memoryview) -> Any:
     return json.loads(str(payload, "utf-8"), parse_constant=_refuse_constant)
 
 
