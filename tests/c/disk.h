@@ -43,11 +43,25 @@ static unsigned disk_records;    /* written so far */
 static uint64_t disk_ends[4096]; /* of each record */
 alignas(FORMAT_BLOCK) static char disk_frame[DISK_FRAME_BYTES];
 
+static char disk_base[32]; /* the directory of all tests of this program */
+
+/* Made and removed by the process that runs the tests, so that those that fail leave nothing
+ * either. */
+static inline void disk_make_base(void)
+{
+    strcpy(disk_base, "/tmp/duralog-disk-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(disk_base));
+}
+
+static inline void disk_remove_base(void)
+{
+    nftw(disk_base, support_remove, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static inline void disk_setup(void)
 {
-    char temporary[] = "/tmp/duralog-disk-XXXXXX";
-    ck_assert_ptr_nonnull(mkdtemp(temporary));
-    snprintf(support_directory, sizeof support_directory, "%s", temporary);
+    snprintf(support_directory, sizeof support_directory, "%s/XXXXXX", disk_base);
+    ck_assert_ptr_nonnull(mkdtemp(support_directory));
     snprintf(support_log, sizeof support_log, "%s/log", support_directory);
     OK(directory_create(support_log, 64 * 1024, DISK_SEGMENT_BYTES));
     OK(directory_open(support_log, true, &disk));

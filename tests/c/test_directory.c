@@ -326,6 +326,7 @@ int main(void)
 {
     Suite *suite = suite_create("directory");
     TCase *tests = tcase_create("directory");
+    tcase_add_unchecked_fixture(tests, disk_make_base, disk_remove_base);
     tcase_add_checked_fixture(tests, disk_setup, disk_teardown);
     tcase_set_timeout(tests, 120);
     const TTest *const all[] = {created_log_opens_with_its_sizes_and_is_private,

@@ -514,6 +514,7 @@ int main(void)
 {
     Suite *suite = suite_create("reader");
     TCase *tests = tcase_create("reader");
+    tcase_add_unchecked_fixture(tests, disk_make_base, disk_remove_base);
     tcase_add_checked_fixture(tests, disk_setup, teardown);
     tcase_set_timeout(tests, 120);
     const TTest *const all[] = {reader_yields_everything_over_many_segments,

@@ -636,6 +636,7 @@ int main(void)
 {
     Suite *suite = suite_create("recovery");
     TCase *tests = tcase_create("recovery");
+    tcase_add_unchecked_fixture(tests, disk_make_base, disk_remove_base);
     tcase_add_checked_fixture(tests, disk_setup, disk_teardown);
     tcase_set_timeout(tests, 300);
     const TTest *const all[] = {case_a_sealed_log_goes_on_in_its_segment,

@@ -230,6 +230,7 @@ int main(void)
 {
     Suite *suite = suite_create("segment");
     TCase *tests = tcase_create("segment");
+    tcase_add_unchecked_fixture(tests, disk_make_base, disk_remove_base);
     tcase_add_checked_fixture(tests, disk_setup, disk_teardown);
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, name_is_the_first_lsn_and_nothing_else_is_a_name);

@@ -461,6 +461,7 @@ int main(void)
 {
     Suite *suite = suite_create("store");
     TCase *tests = tcase_create("store");
+    tcase_add_unchecked_fixture(tests, disk_make_base, disk_remove_base);
     tcase_add_checked_fixture(tests, disk_setup, disk_teardown);
     tcase_set_timeout(tests, 300);
     const TTest *const both[] = {store_reads_back_what_was_written,

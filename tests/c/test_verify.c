@@ -166,6 +166,7 @@ int main(void)
 {
     Suite *suite = suite_create("verify");
     TCase *tests = tcase_create("verify");
+    tcase_add_unchecked_fixture(tests, disk_make_base, disk_remove_base);
     tcase_add_checked_fixture(tests, disk_setup, disk_teardown);
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, new_log_is_intact_and_empty);
