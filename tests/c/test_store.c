@@ -151,8 +151,7 @@ START_TEST(store_rolls_in_the_order_that_a_crash_may_cut)
     chosen = (enum segment_sync)_i;
     spares_wanted = false;
     struct store *store = disk_store();
-    uint64_t room;
-    while ((room = store_room(store)) > 4096)
+    while (store_room(store) > 4096)
         OK(disk_write(store, 1));
     faults_trace();
     OK(disk_write(store, 60));
