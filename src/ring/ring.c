@@ -33,9 +33,10 @@
 static bool word_swap(AO_double_t *word, struct ring_header old, struct ring_header new)
 {
     TELL_RELEASE(&word->AO_val1);
+    bool swapped = AO_compare_double_and_swap_double_full(
+        word, (AO_t)old.position, (AO_t)old.extent, (AO_t) new.position, (AO_t) new.extent);
     TELL_ACQUIRE(&word->AO_val1);
-    return AO_compare_double_and_swap_double_full(word, (AO_t)old.position, (AO_t)old.extent,
-                                                  (AO_t) new.position, (AO_t) new.extent);
+    return swapped;
 }
 
 /* A consistent snapshot of two halves without a 16-byte load: the first half never repeats, so if
