@@ -107,7 +107,8 @@ typedef struct shmwal_options {
     size_t size;
     uint32_t flags; /* SHMWAL_NO_CREATE, SHMWAL_NO_FLUSHER */
     uint32_t reserved;
-    /* At creation. 0: 32 MiB. Rounded up to a power of two; 64 KiB to 64 GiB. */
+    /* At creation. 0: 32 MiB. Rounded up to a power of two; 64 KiB to 64 GiB. A record may take
+     * half of it, but less than a segment and than 1 GiB. */
     uint64_t ring_bytes;
     /* At creation. 0: 64 MiB. Rounded up to 4 KiB; 64 KiB to 64 GiB. */
     uint64_t segment_bytes;

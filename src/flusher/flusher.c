@@ -164,7 +164,7 @@ static bool gathered_longer(struct flusher *flusher)
 {
     int64_t interval = commit_interval_ns(flusher);
     if (interval == 0 || stop_requested(flusher) || waiter_wants_more(flusher) ||
-        ring_filling(flusher) || flusher->gathered - flusher->durable > flusher->frame_capacity / 2)
+        ring_filling(flusher))
         return false;
     int64_t left = flusher->last_commit_ns + interval - clock_monotonic_ns();
     if (left <= 0)
@@ -216,8 +216,8 @@ static int64_t seal_when_due(struct flusher *flusher)
     int error = store_idle(flusher->store);
     if (error == -ENOSPC || error == -EDQUOT)
         return FULL_RETRY_NS;
-    if (error <
-        0) /* nothing that was acknowledged hangs on it; the next frame meets the same device */
+    /* Nothing that was acknowledged hangs on it, and the next frame meets the same device. */
+    if (error < 0)
         journal("the seal at LSN %llu could not be written: %s",
                 (unsigned long long)flusher->durable, fail_sentence());
     flusher->sealed = true;

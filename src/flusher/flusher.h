@@ -61,8 +61,8 @@ void gather(struct flusher *flusher);
 
 /* ---- publish.c ---- */
 
-/* Makes everything up to `lsn` known as durable, gives its memory back, and wakes whom that serves.
- * */
+/* Makes everything up to `lsn` known as durable, gives its memory back, and wakes whom that
+ * serves. */
 void publish_durable(struct flusher *flusher, uint64_t lsn);
 
 /* Publishes a status and wakes everybody who waits for anything. */
@@ -76,8 +76,8 @@ bool orphan_resolve(struct flusher *flusher);
 
 /* ---- signal.c ---- */
 
-/* SIGTERM and SIGINT ask for a stop and ring the doorbell; a second one ends the process at once.
- * */
+/* SIGTERM and SIGINT ask for a stop and ring the doorbell; a second one ends the process at
+ * once. */
 void stop_on_signals(struct ring_control *control);
 
 /* ---- journal.c ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the flusher has to say: one line each, on stderr, which is flusher.log when it is detached.
- * */
+ * What the flusher has to say: one line each, on stderr, which is flusher.log when it is
+ * detached. */
 #include "flusher/flusher.h"
 
 #include <stdarg.h>

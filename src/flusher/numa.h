@@ -13,8 +13,8 @@
 /* Reads "auto" or a number; -EINVAL. */
 int numa_node_parse(const char *text, int *node);
 
-/* Binds the memory and the calling thread, and says what it did. -EINVAL if there is no such node.
- * */
+/* Binds the memory and the calling thread, and says what it did. -EINVAL if there is no such
+ * node. */
 int numa_node_bind(int node, int log_fd, void *memory, size_t bytes);
 
 #endif

@@ -20,6 +20,14 @@ static void note_open(struct flusher_state *state, uint64_t lsn, uint64_t owner)
     atomic_store(&state->open_since_ns, clock_monotonic_ns());
 }
 
+/* Something is reserved, and what its header says is neither open nor finished: it has just been
+ * reserved, or a mad producer has stored into the headers. Worth looks, at growing intervals. */
+static bool unreadable(const struct flusher *flusher)
+{
+    const struct ring *ring = &flusher->region.region.ring;
+    return ring_end(ring) != flusher->gathered && !ring_finished_at(ring, flusher->gathered);
+}
+
 bool orphan_resolve(struct flusher *flusher)
 {
     struct flusher_state *state = flusher->region.state;
@@ -27,7 +35,7 @@ bool orphan_resolve(struct flusher *flusher)
     struct ring_header open;
     if (!ring_find_open(ring, flusher->gathered, &open)) {
         atomic_store(&state->open_since_ns, 0);
-        flusher->open_looks = 0;
+        flusher->open_looks = unreadable(flusher) ? flusher->open_looks + 1 : 0;
         return false;
     }
     flusher->open_looks++;

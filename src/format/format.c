@@ -179,13 +179,16 @@ enum block_verdict meta_check(const struct meta *meta)
     return verdict;
 }
 
+static uint64_t smaller(uint64_t one, uint64_t other)
+{
+    return one < other ? one : other;
+}
+
 /* Half the ring, so that a large record need not wait for the ring to run empty; and one frame in a
  * segment of its own, behind the header block and with room for a seal and a roll mark. */
 uint64_t record_length_max(uint64_t ring_bytes, uint64_t segment_bytes)
 {
-    uint64_t ring_room = ring_bytes / 2;
     uint64_t segment_room = (segment_bytes - 4 * FORMAT_BLOCK) / FORMAT_UNIT * FORMAT_UNIT;
-    uint64_t span = ring_room < segment_room ? ring_room : segment_room;
-    uint64_t length = span - sizeof(struct record_header);
-    return length < UINT32_MAX ? length : UINT32_MAX & ~UINT64_C(63);
+    uint64_t span = smaller(smaller(ring_bytes / 2, segment_room), RECORD_SPAN_MAX);
+    return span - sizeof(struct record_header);
 }

@@ -226,6 +226,9 @@ enum block_verdict segment_header_check(const struct segment_header *header);
 void meta_seal(struct meta *meta);
 enum block_verdict meta_check(const struct meta *meta);
 
+/* No reservation, and so no record, spans more: the ring counts a span's units in 24 bits. */
+#define RECORD_SPAN_MAX ((UINT64_C(1) << 30) - FORMAT_UNIT)
+
 /* The longest payload of a record that a log of these sizes takes. */
 uint64_t record_length_max(uint64_t ring_bytes, uint64_t segment_bytes);
 

@@ -46,8 +46,8 @@ int handle_flusher_error(const shmwal *log);
 
 static inline int handle_flusher_usable(const shmwal *log)
 {
-    /* seq_cst, a plain load where it matters: who is about to sleep must see it, as W1 and D2 ask.
-     * */
+    /* seq_cst, a plain load where it matters: who is about to sleep must see it, as W1 and D2
+     * ask. */
     uint32_t status = atomic_load(&log->region.state->status);
     if (__builtin_expect(status <= FLUSHER_RUNNING, 1))
         return 0;

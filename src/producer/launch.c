@@ -7,8 +7,8 @@
  * memory until exec, as vfork's child does. The flusher answers through a pipe: nothing when it
  * serves, else "ERRNO SENTENCE".
  *
- * REJECTED. fork: copies the page tables of a large program. posix_spawn: its child raises SIGCHLD.
- * */
+ * REJECTED. fork: copies the page tables of a large program. posix_spawn: its child raises
+ * SIGCHLD. */
 #include "producer/launch.h"
 
 #include "base/error.h"

@@ -17,8 +17,8 @@
 struct process_page; /* process.c */
 extern _Atomic(_Atomic uint32_t *) process_generation_word;
 
-/* Sets the page up; to be called before the first handle. 0, or a negative errno with a sentence.
- * */
+/* Sets the page up; to be called before the first handle. 0, or a negative errno with a
+ * sentence. */
 int process_prepare(void);
 
 /* This process's generation; 0 in a child that has not begun one. */

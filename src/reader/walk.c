@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a step may say besides walk_next()'s results: nothing was found, but something has changed.
- * */
+/* What a step may say besides walk_next()'s results: nothing was found, but something has
+ * changed. */
 enum { STEP_AGAIN = 2 };
 
 /* ---- What is found ---- */
@@ -254,8 +254,8 @@ static int read_frame(struct walk *walk, const struct frame_header **frame)
     return got == 1 ? weigh(walk, *frame, offset) : stopped(walk);
 }
 
-/* Raises the bound if the walk has come to it. What was read meanwhile may have been in the making.
- * */
+/* Raises the bound if the walk has come to it. What was read meanwhile may have been in the
+ * making. */
 static int raise_bound(struct walk *walk)
 {
     int error = walk_look_for_ring(walk);

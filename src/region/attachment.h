@@ -30,8 +30,8 @@
 /* Where in the object the locks lie; nothing of it need exist there. */
 #define LOCK_ATTACHMENTS (UINT64_C(1) << 48)
 
-/* Takes a number and its lock through `ring_fd`, and an entry of the table. -EUSERS if it is full.
- * */
+/* Takes a number and its lock through `ring_fd`, and an entry of the table. -EUSERS if it is
+ * full. */
 int attachment_create(struct ring_control *control, int ring_fd, uint64_t commit_interval_ns,
                       uint64_t *id, uint32_t *entry);
 

@@ -27,8 +27,8 @@ enum {
     WAIT_SHARDS = 256,      /* futexes that waiters are spread over, by LSN */
 };
 
-/* One handle of one process. Writer: that process, once it owns the entry; see region/attachment.h.
- * */
+/* One handle of one process. Writer: that process, once it owns the entry; see
+ * region/attachment.h. */
 struct attachment {
     _Atomic uint64_t id; /* 0: free. Whether it lives is told by its lock, never by this table */
     _Atomic uint64_t commit_interval_ns;
@@ -110,5 +110,6 @@ static inline uint32_t wait_shard_index(uint64_t lsn)
 }
 
 static_assert((int)RING_UNIT == (int)FORMAT_UNIT, "the ring's unit is the LSN's");
+static_assert(RECORD_SPAN_MAX == RING_SPAN_MAX, "the ring can hold any record's length");
 
 #endif

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* A new ring begins where the log on disk ends. Those who wait for one watch the lock file's times.
- * */
+/* A new ring begins where the log on disk ends. Those who wait for one watch the lock file's
+ * times. */
 static int create_ring(const struct directory *directory)
 {
     uint64_t end_lsn;
@@ -52,8 +52,8 @@ static int open_objects(const struct directory *directory, bool writing, int *ri
     return fail(EIO, "the ring of %s was removed while it was made", directory->path);
 }
 
-/* What a mapping may write: a producer the ring alone, the flusher the state too, a viewer nothing.
- * */
+/* What a mapping may write: a producer the ring alone, the flusher the state too, a viewer
+ * nothing. */
 enum access { ACCESS_VIEW, ACCESS_PRODUCER, ACCESS_FLUSHER };
 
 static int map_region(const struct directory *directory, int ring_fd, int state_fd,

@@ -114,6 +114,7 @@ uint64_t ring_end(const struct ring *ring)
 
 int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn)
 {
+    INVARIANT(span % RING_UNIT == 0 && span <= RING_SPAN_MAX);
     for (;;) {
         struct ring_header tail = tail_read(ring);
         if (!has_room(ring, tail.position, span))

@@ -49,8 +49,7 @@ enum {
     RING_UNIT = 64,
     RING_LENGTH_BITS = 24,
 };
-#define RING_SPAN_MAX  (((UINT64_C(1) << RING_LENGTH_BITS) - 1) * RING_UNIT)
-#define RING_OWNER_MAX ((UINT64_C(1) << (64 - RING_LENGTH_BITS)) - 1)
+#define RING_SPAN_MAX (((UINT64_C(1) << RING_LENGTH_BITS) - 1) * RING_UNIT)
 
 enum ring_state {
     RING_FREE = 0, /* only in a header never used */
@@ -117,8 +116,8 @@ void ring_initialize(struct ring_tail_word *tail, uint64_t first_lsn);
 /* The end of the last reservation. */
 uint64_t ring_end(const struct ring *ring);
 
-/* Reserves `span` bytes, a multiple of 64 that is at most the ring's size, for `owner`: 0 and where
- * the extent begins, or -EAGAIN if there is no room. Lock-free. */
+/* Reserves `span` bytes, a multiple of 64 that is at most the ring's size and RING_SPAN_MAX, for
+ * `owner`: 0 and where the extent begins, or -EAGAIN if there is no room. Lock-free. */
 int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn);
 
 /* Ends the reservation of `owner`, the caller or somebody proven dead, in `state`: RING_COMMITTED

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A follower that wakes for one record reads little; one that reads on soon reads a lot at a time.
- * */
+/* A follower that wakes for one record reads little; one that reads on soon reads a lot at a
+ * time. */
 enum { AHEAD_MIN = 64 << 10, AHEAD_MAX = 1 << 20 };
 
 void scan_start(struct scan *scan, const struct segment *segment)

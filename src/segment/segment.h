@@ -66,8 +66,8 @@ void segment_close(struct segment *segment);
 const char *segment_follows(const struct segment_header *previous,
                             const struct segment_header *next);
 
-/* Writes `bytes` from `data` at `offset`, all multiples of FORMAT_BLOCK, and syncs: durable on 0.
- * */
+/* Writes `bytes` from `data` at `offset`, all multiples of FORMAT_BLOCK, and syncs: durable on
+ * 0. */
 int segment_write(const struct segment *segment, const void *data, uint64_t bytes, uint64_t offset);
 
 /* Writes a frame without a payload, a seal or a roll mark, that says where the log ends. */

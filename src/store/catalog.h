@@ -28,8 +28,8 @@ void catalog_close(struct catalog *catalog);
 
 uint64_t catalog_first_lsn(const struct catalog *catalog);
 
-/* The place of the segment that `lsn` lies in: the last that begins at or before it, or the first.
- * */
+/* The place of the segment that `lsn` lies in: the last that begins at or before it, or the
+ * first. */
 size_t catalog_find(const struct catalog *catalog, uint64_t lsn);
 
 /* Reads every header and checks the chain: -EBADMSG. The last header goes to *last. */

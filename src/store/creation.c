@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * See creation.h, and directory_create() in directory.h. */
-#include "store/creation.h"
+ *
+ * Making a log: directory_create() of directory.h, in the steps that leftovers.h names.
+ *
+ * Knows directory.h, segment, format, sys, base. Changes with what a new log consists of. */
+#include "store/directory.h"
 
 #include "base/error.h"
 #include "segment/segment.h"
-#include "store/directory.h"
 #include "sys/clock.h"
 #include "sys/file.h"
-#include "sys/listing.h"
 #include "sys/lock.h"
 
 #include <errno.h>
@@ -26,47 +27,6 @@
 #define SEGMENT_BYTES_DEFAULT (64 * MIB)
 #define BYTES_MIN             (64 * KIB)
 #define BYTES_MAX             (64 * GIB)
-
-/* ---- Looking ---- */
-
-static int note_entry(void *context, const char *name)
-{
-    static const char *const ours[] = {"lock", "meta", "segments", "cursors", "flusher.log"};
-    struct creation_leftovers *found = context;
-    if (strcmp(name, "meta.tmp") == 0) {
-        found->begun = true;
-        return 0;
-    }
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (strcmp(name, ours[i]) == 0)
-            return 0;
-    snprintf(found->foreign, sizeof found->foreign, "%s", name);
-    return 0;
-}
-
-static int note_segment(void *context, const char *name)
-{
-    struct creation_leftovers *found = context;
-    const char *suffix = strrchr(name, '.');
-    found->segments = suffix != NULL && strcmp(suffix, ".seg") == 0;
-    return found->segments;
-}
-
-int creation_look(int directory, struct creation_leftovers *found)
-{
-    *found = (struct creation_leftovers){0};
-    int error = sys_list(directory, note_entry, found);
-    if (error < 0)
-        return error;
-    int segments = sys_openat(directory, "segments", O_RDONLY | O_DIRECTORY, 0);
-    if (segments == -ENOENT)
-        return 0;
-    if (segments < 0)
-        return segments;
-    error = sys_list(segments, note_segment, found);
-    sys_close(segments);
-    return error < 0 ? error : 0;
-}
 
 /* ---- Sizes ---- */
 
@@ -135,8 +95,8 @@ static int sync_parent(const char *path)
     return error;
 }
 
-/* Makes `path` and the parents it lacks; each one's name is synced before anything is put into it.
- * */
+/* Makes `path` and the parents it lacks; each one's name is synced before anything is put into
+ * it. */
 static int make_directories(char *path, mode_t mode)
 {
     int error = sys_mkdirat(AT_FDCWD, path, mode);

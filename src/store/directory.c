@@ -3,7 +3,7 @@
 #include "store/directory.h"
 
 #include "base/error.h"
-#include "store/creation.h"
+#include "store/leftovers.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -57,8 +57,8 @@ static int open_itself(bool writing, struct directory *directory)
 /* There is no meta. */
 static int explain_missing_meta(const struct directory *directory)
 {
-    struct creation_leftovers found;
-    int error = creation_look(directory->fd, &found);
+    struct leftovers found;
+    int error = leftovers_find(directory->fd, &found);
     if (error < 0)
         return fail_errno(-error, "cannot read the directory %s", directory->path);
     if (found.foreign[0] != '\0')

@@ -42,8 +42,8 @@ static bool clearly_faster(int64_t buffered_ns, int64_t direct_ns)
     return direct_ns == INT64_MAX || buffered_ns < direct_ns - direct_ns / 5;
 }
 
-/* Two rounds bring the blocks into being; what counts is to overwrite them, as a log in use does.
- * */
+/* Two rounds bring the blocks into being; what counts is to overwrite them, as a log in use
+ * does. */
 static enum segment_sync race(const struct segment ways[2])
 {
     int64_t best[2] = {INT64_MAX, INT64_MAX};

@@ -47,8 +47,8 @@ static bool is_closing(struct spare *spare)
     return closing;
 }
 
-/* In chunks, so that a commit's write never queues behind a large one, and an end is soon noticed.
- * */
+/* In chunks, so that a commit's write never queues behind a large one, and an end is soon
+ * noticed. */
 static bool write_zeros(struct spare *spare, int fd)
 {
     void *zeros = aligned_alloc(FORMAT_BLOCK, CHUNK_BYTES);

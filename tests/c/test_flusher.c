@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * LDFLAGS: -Wl,--wrap=sys_pwrite_full -Wl,--wrap=sys_allocate
  *
- * The flusher: as a process of its own, and run in a forked child whose writes can be made to fail.
- * */
+ * The flusher: as a process of its own, and run in a forked child whose writes can be made to
+ * fail. */
 #include "flusher/flusher.h"
 #include "support.h"
 
@@ -63,8 +63,8 @@ static void teardown(void)
     munmap(faults, sizeof *faults);
 }
 
-/* A flusher in a child of ours, whose writes the faults rule; it serves on return. Ends by a stop.
- * */
+/* A flusher in a child of ours, whose writes the faults rule; it serves on return. Ends by a
+ * stop. */
 static pid_t flush_in_child(void)
 {
     int ends[2];
@@ -320,6 +320,32 @@ START_TEST(dead_producers_hole_in_an_idle_sidecar_is_filled_for_those_behind_it)
 }
 END_TEST
 
+/* It is looked at again and again, at growing intervals: neither believed nor spun upon. */
+START_TEST(header_that_was_stored_over_is_looked_at_with_patience)
+{
+    struct flusher flusher;
+    struct region producer;
+    uint64_t lsn;
+    SUPPORT_OK(shmwal_create(support_log, NULL));
+    SUPPORT_OK(flusher_open(&flusher, support_log, false));
+    SUPPORT_OK(region_attach(&flusher.directory, 0, &producer));
+    ck_assert(!orphan_resolve(&flusher));
+    ck_assert_uint_eq(flusher.open_looks, 0);
+    for (int i = 0; i < 2; i++) /* the second one completes the first one's header */
+        ck_assert_int_eq(ring_reserve(&producer.ring, producer.attachment, 64, &lsn), 0);
+    producer.ring.headers[0].AO_val1 = UINT64_C(0x1234567890) * 64 + RING_COMMITTED;
+    for (uint32_t looks = 1; looks <= 3; looks++) {
+        gather(&flusher);
+        ck_assert_uint_eq(flusher.gathered, 0);
+        ck_assert(!orphan_resolve(&flusher));
+        ck_assert_uint_eq(flusher.open_looks, looks);
+    }
+    shm_remove(&flusher.directory);
+    region_detach(NULL, &producer);
+    flusher_close(&flusher);
+}
+END_TEST
+
 START_TEST(record_that_does_not_validate_becomes_a_counted_filler)
 {
     shmwal_slot slot;
@@ -464,6 +490,7 @@ int main(void)
     tcase_add_test(cases, dead_producers_reservation_becomes_one_filler_of_its_size);
     tcase_add_test(cases, stopped_producers_reservation_is_waited_for_and_named);
     tcase_add_test(cases, dead_producers_hole_in_an_idle_sidecar_is_filled_for_those_behind_it);
+    tcase_add_test(cases, header_that_was_stored_over_is_looked_at_with_patience);
     tcase_add_test(cases, record_that_does_not_validate_becomes_a_counted_filler);
     tcase_add_test(cases, write_that_fails_once_is_rehomed_and_nobody_notices);
     tcase_add_test(cases,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counts the system calls of an append, by tracing a child between two calls that mark the stretch.
- * */
+ * Counts the system calls of an append, by tracing a child between two calls that mark the
+ * stretch. */
 #include "support.h"
 
 #include <errno.h>

@@ -9,19 +9,20 @@
  * So meta means a whole log; meta.tmp without meta means one that was begun, in which nothing was
  * ever written; and segments without either mean that meta was lost.
  *
- * Knows segment, format, sys, base. Changes when a log's directory gets another entry. */
-#ifndef STORE_CREATION_H
-#define STORE_CREATION_H
+ * creation.c goes these steps; directory.c judges by them. Knows sys. Changes when a log's
+ * directory gets another entry. */
+#ifndef STORE_LEFTOVERS_H
+#define STORE_LEFTOVERS_H
 
 #include <stdbool.h>
 
-struct creation_leftovers {
+struct leftovers {
     bool begun;        /* meta.tmp is there */
     bool segments;     /* there is a segment */
     char foreign[256]; /* the name of something that no log has; "" if there is none */
 };
 
 /* Looks at a directory that has no meta. */
-int creation_look(int directory, struct creation_leftovers *found);
+int leftovers_find(int directory, struct leftovers *found);
 
 #endif
