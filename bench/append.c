@@ -6,8 +6,7 @@
  * of the copy.
  *
  * usage: append LOG BYTES. Prints ns per record: ours, xxh3, crc32c. The log must be new; all of
- * it is made durable before the end, untimed, so that its ring can go. Knows the public header.
- * */
+ * it is made durable before the end, untimed, so that its ring can go. Knows the public header. */
 #include "checksums.h"
 #include "log.h"
 

@@ -193,7 +193,7 @@ typedef struct shmwal_slot {
     void *data;    /* `length` bytes to fill, in the ring itself, 16-byte aligned */
     size_t length; /* as reserved */
     uint32_t type; /* SHMWAL_BYTES; may be set until the commit */
-    uint32_t private_state;
+    uint32_t reserved;
     uint64_t private_start, private_extent;
 } shmwal_slot;
 

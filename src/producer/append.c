@@ -183,9 +183,6 @@ SHMWAL_API int shmwal_append_batch(shmwal *log, const void *data, const uint32_t
     return error;
 }
 
-/* A slot's private_state while it is reserved: no value that stray memory is likely to hold. */
-#define SLOT_RESERVED UINT32_C(0x5a10761e)
-
 SHMWAL_API int shmwal_reserve(shmwal *log, size_t length, shmwal_slot *slot)
 {
     uint64_t start;
@@ -201,7 +198,7 @@ SHMWAL_API int shmwal_reserve(shmwal *log, size_t length, shmwal_slot *slot)
     slot->data = (char *)ring_at(&log->region.ring, start) + sizeof(struct record_header);
     slot->length = length;
     slot->type = SHMWAL_BYTES;
-    slot->private_state = SLOT_RESERVED;
+    slot->reserved = 0;
     slot->private_start = start;
     slot->private_extent = ring_extent(log->region.attachment, record_span(length));
     return 0;
@@ -214,21 +211,21 @@ static int check_slot(shmwal *log, const shmwal_slot *slot)
     int error = handle_ready(log);
     if (error < 0)
         return error;
-    if (slot->private_state != SLOT_RESERVED)
-        return fail(EINVAL, "this slot is not reserved (any more)");
-    if (slot->private_extent != ring_extent(log->region.attachment, record_span(slot->length)))
-        return fail(EINVAL, "this slot was reserved with another length, by another handle, or "
-                            "before a fork");
+    uint64_t owner = log->region.attachment, span = record_span(slot->length);
+    if (slot->private_extent != ring_extent(owner, span))
+        return fail(EINVAL,
+                    "this slot was not reserved, or with another length, by another handle or "
+                    "before a fork");
+    if (!ring_is_open(&log->region.ring, owner, slot->private_start, span))
+        return fail(EINVAL, "this slot has been committed or discarded");
     return slot->type == 0 || slot->type > 255 ? check_type(slot->type) : 0;
 }
 
 static int finish_slot(shmwal *log, shmwal_slot *slot, enum ring_state state)
 {
-    uint64_t span = record_span(slot->length);
-    if (!room_finish(log, slot->private_start, span, state))
-        return fail(EINVAL, "this slot is not reserved (any more)");
-    slot->private_state = 0;
-    return 0;
+    if (room_finish(log, slot->private_start, record_span(slot->length), state))
+        return 0;
+    return fail(EINVAL, "this slot has just been committed or discarded by another thread");
 }
 
 SHMWAL_API int shmwal_commit(shmwal *log, shmwal_slot *slot, uint64_t *lsn)

@@ -128,6 +128,13 @@ int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn
     }
 }
 
+/* Reserved as `extent`, by its own header or, while that is stale, by the tail alone. */
+static bool header_open(struct ring_header header, uint64_t lsn, uint64_t extent)
+{
+    bool reserved = header.position == (lsn | RING_RESERVED) && header.extent == extent;
+    return reserved || header_stale(header, lsn);
+}
+
 /* Twice at most: the header changes under us only when somebody helps, once. */
 bool ring_finish(const struct ring *ring, uint64_t owner, uint64_t lsn, uint64_t span,
                  enum ring_state state)
@@ -137,12 +144,16 @@ bool ring_finish(const struct ring *ring, uint64_t owner, uint64_t lsn, uint64_t
     TELL_RELEASE(ring->head);
     for (;;) {
         struct ring_header header = ring_read(ring, lsn);
-        bool reserved = header.position == (lsn | RING_RESERVED) && header.extent == extent;
-        if (!reserved && !header_stale(header, lsn))
+        if (!header_open(header, lsn, extent))
             return false;
         if (word_swap(header_at(ring, lsn), header, finished)) /* R1 */
             return true;
     }
+}
+
+bool ring_is_open(const struct ring *ring, uint64_t owner, uint64_t lsn, uint64_t span)
+{
+    return header_open(ring_read(ring, lsn), lsn, ring_extent(owner, span));
 }
 
 struct ring_header ring_read(const struct ring *ring, uint64_t lsn)

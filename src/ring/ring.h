@@ -125,6 +125,10 @@ int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn
 bool ring_finish(const struct ring *ring, uint64_t owner, uint64_t lsn, uint64_t span,
                  enum ring_state state);
 
+/* Whether ring_finish() would find that reservation: asked before its memory is touched, by who
+ * holds a description of it that may be a copy. */
+bool ring_is_open(const struct ring *ring, uint64_t owner, uint64_t lsn, uint64_t span);
+
 /* The header at `lsn`; it is the extent's own if and only if ring_header_lsn() of it is `lsn` and
  * its state is not RING_FREE. */
 struct ring_header ring_read(const struct ring *ring, uint64_t lsn);

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 static shmwal *log_;
 
@@ -103,6 +104,22 @@ START_TEST(append_larger_than_the_ring_can_take_is_refused)
 }
 END_TEST
 
+/* The shared state, as somebody sees it who does not append. */
+static struct directory directory;
+static struct region_view view;
+
+static void open_view(void)
+{
+    SUPPORT_OK(directory_open(support_log, false, &directory));
+    SUPPORT_OK(region_view_open(&directory, &view));
+}
+
+static void close_view(void)
+{
+    region_view_close(&view);
+    directory_close(&directory);
+}
+
 static void fill_the_ring(void)
 {
     char bytes[1000] = {0};
@@ -123,22 +140,28 @@ START_TEST(append_to_a_full_ring_fails_at_once_or_in_time)
 }
 END_TEST
 
-/* The flusher is started only when somebody already waits for room. */
+/* The flusher stands still until somebody already waits for room. */
 START_TEST(append_to_a_full_ring_goes_on_when_there_is_room)
 {
     char bytes[1000] = {0};
     uint64_t lsn;
-    log_ = support_open(SHMWAL_NO_FLUSHER);
+    log_ = support_open(0);
+    open_view();
+    pid_t flusher = atomic_load(&view.state->pid);
+    kill(flusher, SIGSTOP);
     fill_the_ring();
+    uint32_t wakes = atomic_load(&view.state->room_sequence);
     pid_t child = fork();
     if (child == 0) {
-        shmwal *own;
-        usleep(20000);
-        _exit(shmwal_open(support_log, NULL, &own) == 0 ? 0 : 1);
+        while (atomic_load(&view.control->room_wanted) == 0)
+            usleep(1000);
+        _exit(kill(flusher, SIGCONT) == 0 ? 0 : 1);
     }
     SUPPORT_OK(shmwal_append_for(log_, bytes, sizeof bytes, 1, 60 * SECONDS, &lsn));
     ck_assert_int_eq(support_wait(child), 0);
     SUPPORT_OK(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 60 * SECONDS));
+    ck_assert_uint_gt(atomic_load(&view.state->room_sequence), wakes); /* it was woken for it */
+    close_view();
 }
 END_TEST
 
@@ -181,6 +204,29 @@ START_TEST(commit_of_a_slot_that_is_not_reserved_is_refused)
     SUPPORT_OK(shmwal_commit(log_, &slot, NULL));
     ck_assert_int_eq(shmwal_commit(log_, &slot, NULL), -EINVAL);
     ck_assert_int_eq(shmwal_discard(log_, &copy), -EINVAL);
+    shmwal_close(other);
+}
+END_TEST
+
+/* Its memory may have been given to somebody else by then. */
+START_TEST(commit_of_a_copied_slot_touches_nothing)
+{
+    shmwal_slot slot, copy;
+    shmwal_reader *reader;
+    shmwal_record record;
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    SUPPORT_OK(shmwal_reserve(log_, 5, &slot));
+    memcpy(slot.data, "first", 5);
+    copy = slot;
+    SUPPORT_OK(shmwal_commit(log_, &slot, NULL));
+    copy.type = SHMWAL_JSON;
+    ck_assert_int_eq(shmwal_commit(log_, &copy, NULL), -EINVAL);
+    shmwal *other = support_open(0);
+    SUPPORT_OK(shmwal_wait(other, 64, SHMWAL_DURABLE, 60 * SECONDS));
+    SUPPORT_OK(shmwal_reader_open(support_log, 0, &reader));
+    ck_assert_int_eq(shmwal_reader_next(reader, &record), 1);
+    ck_assert_uint_eq(record.type, SHMWAL_BYTES);
+    shmwal_reader_close(reader);
     shmwal_close(other);
 }
 END_TEST
@@ -451,10 +497,28 @@ START_TEST(starting_a_flusher_shows_the_program_no_child)
 }
 END_TEST
 
+/* Stands in for the flusher: leaves a line for each start, then becomes it. */
+static void count_starts(char tally[100])
+{
+    char script[100];
+    snprintf(script, sizeof script, "%s/counting-flusher", support_directory);
+    snprintf(tally, 100, "%s/starts", support_directory);
+    FILE *file = fopen(script, "w");
+    ck_assert_ptr_nonnull(file);
+    fprintf(file, "#!/bin/sh\necho start >> %s\nexec %s \"$@\"\n", tally,
+            getenv("DURALOG_FLUSHER"));
+    ck_assert_int_eq(fchmod(fileno(file), 0700), 0);
+    fclose(file);
+    setenv("DURALOG_FLUSHER", script, 1);
+}
+
 START_TEST(a_crowd_of_openers_starts_one_flusher)
 {
     enum { CROWD = 12 };
     pid_t children[CROWD];
+    char tally[100];
+    struct stat starts;
+    count_starts(tally);
     for (int i = 0; i < CROWD; i++) {
         children[i] = fork();
         if (children[i] == 0) {
@@ -473,13 +537,11 @@ START_TEST(a_crowd_of_openers_starts_one_flusher)
         ck_assert_int_eq(support_wait(children[i]), 0);
     log_ = support_open(0);
     ck_assert_uint_eq(shmwal_lsn(log_, SHMWAL_DURABLE), CROWD * 64);
-    struct directory directory;
-    struct region_view view;
-    SUPPORT_OK(directory_open(support_log, false, &directory));
-    SUPPORT_OK(region_view_open(&directory, &view));
+    open_view();
     ck_assert_uint_eq(atomic_load(&view.state->incarnation), 1);
-    region_view_close(&view);
-    directory_close(&directory);
+    close_view();
+    ck_assert_int_eq(stat(tally, &starts), 0);
+    ck_assert_int_eq(starts.st_size, (off_t)strlen("start\n"));
 }
 END_TEST
 
@@ -497,6 +559,7 @@ int main(void)
     tcase_add_test(cases, append_to_a_full_ring_goes_on_when_there_is_room);
     tcase_add_test(cases, reserve_commit_and_discard_do_what_they_say);
     tcase_add_test(cases, commit_of_a_slot_that_is_not_reserved_is_refused);
+    tcase_add_test(cases, commit_of_a_copied_slot_touches_nothing);
     tcase_add_test(cases, batch_appends_in_order_and_says_how_far_it_came);
     tcase_add_test(cases, batch_larger_than_the_ring_waits_for_room_as_it_goes);
     tcase_add_test(cases, wait_refuses_what_can_never_come);
