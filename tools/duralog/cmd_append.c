@@ -87,8 +87,7 @@ struct append {
     char stopped_by[1024]; /* why it did not take all lines; "" if it did */
 };
 
-/* ---- Arguments --------------------------------------------------------------------------------
- * */
+/* ---- Arguments ---- */
 
 static uint8_t parse_type(const char *text)
 {
@@ -128,8 +127,7 @@ static void parse_arguments(struct append *append, int argc, char **argv)
     append->input_name = operand[1] && strcmp(operand[1], "-") != 0 ? operand[1] : NULL;
 }
 
-/* ---- Appending --------------------------------------------------------------------------------
- * */
+/* ---- Appending ---- */
 
 __attribute__((format(printf, 2, 3))) static bool stop_with(struct append *append,
                                                             const char *format, ...)

@@ -2,8 +2,8 @@
  *
  * duralog follow: prints records as they become durable.
  *
- * Knows include/shmwal.h, print_record, damage, interrupt, options, message. Its surface is fixed.
- * */
+ * Knows include/shmwal.h, print_record, damage, interrupt, options, message. Its surface is
+ * fixed. */
 #include "command.h"
 #include "damage.h"
 #include "interrupt.h"

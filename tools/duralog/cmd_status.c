@@ -51,8 +51,7 @@ static const char *state_name(shmwal_state state)
     return names[state];
 }
 
-/* ---- For people -------------------------------------------------------------------------------
- * */
+/* ---- For people ---- */
 
 static void print_state(const shmwal_status *status)
 {
@@ -102,8 +101,7 @@ static void print_for_people(const char *path, const shmwal_status *status)
                "fillers", status->fillers_dead, status->fillers_invalid);
 }
 
-/* ---- For scripts ------------------------------------------------------------------------------
- * */
+/* ---- For scripts ---- */
 
 static void put_number(yajl_gen generator, const char *key, uint64_t value)
 {

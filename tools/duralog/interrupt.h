@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How long a call of the library that signals do not end may wait before the program looks again.
- * */
+/* How long a call of the library that signals do not end may wait before the program looks
+ * again. */
 #define INTERRUPT_SLICE_NS INT64_C(100000000)
 
 /* From now on; signals that the program was started with as ignored stay so. */

@@ -14,8 +14,8 @@
 #include <stdint.h>
 #include <yajl/yajl_gen.h>
 
-/* Whether the bytes are exactly one JSON value in UTF-8. If not, `reason`, unless NULL, gets why.
- * */
+/* Whether the bytes are exactly one JSON value in UTF-8. If not, `reason`, unless NULL, gets
+ * why. */
 bool json_valid(const void *bytes, size_t length, char *reason, size_t reason_size);
 
 /* A generator that prints to stdout; NULL if there is no memory. yajl_gen_free() it. */

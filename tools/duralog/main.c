@@ -54,8 +54,8 @@ static const struct command *command_find(const char *name)
 }
 
 /* A descriptor 0, 1 or 2 that came closed would be given to the next file opened, and a log's file
- * would then pass for the standard output. One that refuses the stream's direction takes its place.
- * */
+ * would then pass for the standard output. One that refuses the stream's direction takes its
+ * place. */
 static void standard_streams_occupy(void)
 {
     for (int fd = 0; fd <= 2; fd++)
