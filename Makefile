@@ -53,6 +53,9 @@ $(B)/obj/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) $(C_FLAGS) -MMD -MP -c -o $@ $<
 
+# The one file that is compiled for a processor that not everybody has; src/format/checksum.c asks.
+$(B)/obj/src/format/checksum_avx2.o: private C_FLAGS += $(if $(filter -mcx16,$(ARCH)),-mavx2)
+
 $(B)/libshmwal.a: $(LIB_O)
 	rm -f $@
 	$(AR) rcs $@ $^

@@ -70,6 +70,21 @@ START_TEST(record_checksum_is_what_the_format_says)
 }
 END_TEST
 
+/* Around the length from which another function takes the sum, and its blocks of 1024. */
+START_TEST(checksum_is_the_same_by_every_way_to_take_it)
+{
+    static char bytes[5000];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * i >> 3);
+    for (size_t length = 0; length <= 4500; length++) {
+        const char *data = bytes + length % 64;
+        uint64_t sum = XXH3_64bits(data, length);
+        ck_assert_uint_eq(checksum64(data, length), sum);
+        ck_assert_uint_eq(checksum64_long(data, length), sum);
+    }
+}
+END_TEST
+
 START_TEST(filler_fills_its_span_and_is_valid)
 {
     alignas(16) char bytes[512];
@@ -208,6 +223,7 @@ int main(void)
     tcase_add_test(tests, record_with_any_bit_flipped_is_invalid);
     tcase_add_test(tests, record_of_type_and_lsn_that_add_up_alike_differs);
     tcase_add_test(tests, record_checksum_is_what_the_format_says);
+    tcase_add_test(tests, checksum_is_the_same_by_every_way_to_take_it);
     tcase_add_test(tests, filler_fills_its_span_and_is_valid);
     tcase_add_test(tests, frame_is_valid_with_its_salt_and_room);
     tcase_add_test(tests, frame_with_any_bit_flipped_is_invalid);
