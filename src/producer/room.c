@@ -62,7 +62,7 @@ __attribute__((noinline, cold)) static int reserve_waiting(shmwal *log, uint64_t
         int64_t check = now + FLUSHER_CHECK_MS * NS_PER_MS;
         int woken = sys_futex_wait(&region->state->room_sequence, seen,
                                    check < deadline ? check : deadline);
-        if (woken == -ETIMEDOUT && check < deadline)
+        if (woken == -ETIMEDOUT) /* at the deadline too, as in producer/wait.c */
             error = handle_start_flusher(log, false);
         if (error < 0)
             return error;

@@ -131,6 +131,27 @@ START_TEST(killed_flusher_has_a_successor_that_finds_what_was_committed)
 }
 END_TEST
 
+/* Each of them shorter than the time after which a waiter looks whether the flusher lives. */
+START_TEST(killed_flusher_has_a_successor_though_all_wait_briefly)
+{
+    static const char data[8192];
+    log_ = support_open(0);
+    uint64_t lsn = append("before"), end = status().ring_bytes * 2;
+    wait_durable(lsn);
+    kill((pid_t)status().flusher_pid, SIGKILL);
+    lsn = append("after");
+    int rc = -ETIMEDOUT, tries = 0;
+    while (rc == -ETIMEDOUT && tries++ < 10000)
+        rc = shmwal_wait(log_, lsn, SHMWAL_DURABLE, SECONDS / 200);
+    SUPPORT_OK(rc);
+
+    kill((pid_t)status().flusher_pid, SIGKILL);
+    for (tries = 0; lsn < end && tries < 10000; tries++)
+        shmwal_append_for(log_, data, sizeof data, SHMWAL_BYTES, SECONDS / 200, &lsn);
+    ck_assert_uint_ge(lsn, end);
+}
+END_TEST
+
 START_TEST(flusher_killed_again_and_again_loses_nothing)
 {
     log_ = support_open(0);
@@ -480,6 +501,7 @@ int main(void)
     tcase_set_timeout(cases, 600);
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, killed_flusher_has_a_successor_that_finds_what_was_committed);
+    tcase_add_test(cases, killed_flusher_has_a_successor_though_all_wait_briefly);
     tcase_add_test(cases, flusher_killed_again_and_again_loses_nothing);
     tcase_add_test(cases, second_flusher_is_refused);
     tcase_add_test(cases, all_killed_and_opened_anew_everything_committed_is_there);
