@@ -13,6 +13,8 @@ This package calls libshmwal through ctypes, and does nothing at import. Each mo
 what it is for, whom it knows, and what may change it; all that is public stands here.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._arguments import Level
 from ._codec import Record
 from ._errors import (
@@ -26,9 +28,13 @@ from ._errors import (
 )
 from ._log import DuraLog
 
+if TYPE_CHECKING:
+    from ._asyncio import AsyncDuraLog
+
 __version__ = "1.0.0"
 
 __all__ = [
+    "AsyncDuraLog",
     "DuraLog",
     "DuraLogClosedError",
     "DuraLogConfigurationError",
@@ -41,3 +47,12 @@ __all__ = [
     "Record",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs modules that take longer to import than all of this comes when it is asked for."""
+    if name == "AsyncDuraLog":
+        from ._asyncio import AsyncDuraLog
+
+        return AsyncDuraLog
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

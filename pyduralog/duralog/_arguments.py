@@ -50,6 +50,9 @@ class Deadline:
         left = SLICE_S if self._end is None else self._end - monotonic()
         return int(max(0.0, min(SLICE_S, left)) * NS_PER_S)
 
+    def left_s(self) -> float | None:
+        return None if self._end is None else max(0.0, self._end - monotonic())
+
     def over(self) -> bool:
         return self._end is not None and monotonic() >= self._end
 
