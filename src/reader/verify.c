@@ -89,7 +89,7 @@ static int verify_walk(struct walk *walk, const struct progress *progress,
     const struct frame_header *frame;
     int got;
     walk->end_lsn = walk->bound;
-    result->first_lsn = catalog_first_lsn(&walk->catalog);
+    result->first_lsn = walk_lsn(walk);
     result->last_lsn = result->first_lsn;
     while ((got = walk_next(walk, &frame)) == 1) {
         got = verify_frame(walk, frame, result);

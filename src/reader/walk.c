@@ -286,6 +286,18 @@ int walk_next(struct walk *walk, const struct frame_header **frame)
     return got;
 }
 
+/* What is read from the log's beginning must begin with the log's first segment. */
+static int check_first(struct walk *walk)
+{
+    uint64_t previous = walk->segment.header.previous_first_lsn;
+    char name[SEGMENT_NAME_BYTES];
+    if (previous == FORMAT_LSN_NONE)
+        return 0;
+    segment_name(previous, name);
+    walk->scan.lsn = previous;
+    return refuse_segment(walk, name, "it is missing");
+}
+
 int walk_open(struct walk *walk, const struct directory *directory, uint64_t from_lsn)
 {
     memset(walk, 0, sizeof *walk);
@@ -302,6 +314,8 @@ int walk_open(struct walk *walk, const struct directory *directory, uint64_t fro
     walk->listed = place + 1;
     walk->scan.lsn = walk->catalog.first_lsns[place];
     error = follow(walk, walk->scan.lsn, true);
+    if (error == STEP_AGAIN && (from_lsn == 0 || from_lsn < walk->scan.lsn))
+        error = check_first(walk);
     if (error < 0 && walk->finding != WALK_DAMAGED) {
         walk_close(walk);
         return error;

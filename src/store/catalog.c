@@ -91,6 +91,25 @@ size_t catalog_find(const struct catalog *catalog, uint64_t lsn)
     return low;
 }
 
+/* Whether `segment` follows `previous`, or, if that is NULL, may be a log's first. */
+static int check_place(const struct segment_header *previous, const struct segment *segment)
+{
+    char missing[SEGMENT_NAME_BYTES];
+    if (previous != NULL) {
+        const char *wrong = segment_follows(previous, &segment->header);
+        return wrong == NULL ? 0
+                             : fail(EBADMSG, "segment %s does not follow its predecessor: %s",
+                                    segment->name, wrong);
+    }
+    if (segment->header.previous_first_lsn == FORMAT_LSN_NONE)
+        return 0;
+    segment_name(segment->header.previous_first_lsn, missing);
+    return fail(EBADMSG,
+                "segment %s is missing, which segment %s, the oldest one there, follows: restore "
+                "it from a copy of this log",
+                missing, segment->name);
+}
+
 int catalog_check(const struct directory *directory, const struct catalog *catalog,
                   struct segment_header *last)
 {
@@ -102,10 +121,9 @@ int catalog_check(const struct directory *directory, const struct catalog *catal
         if (error < 0)
             return error;
         segment_close(&segment);
-        const char *wrong = i == 0 ? NULL : segment_follows(&previous, &segment.header);
-        if (wrong != NULL)
-            return fail(EBADMSG, "segment %s does not follow its predecessor: %s", segment.name,
-                        wrong);
+        error = check_place(i == 0 ? NULL : &previous, &segment);
+        if (error < 0)
+            return error;
         previous = segment.header;
     }
     *last = previous;

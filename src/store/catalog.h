@@ -3,8 +3,9 @@
  * The list of a log's segments.
  *
  * It is a chain: each header names the segment before it, and carries the log's UUID and a higher
- * number than that. Oldest segments may have been removed; anything else that is missing, doubled
- * or renamed breaks the chain.
+ * number than that; the first one says that none was before it. Anything that is missing, doubled
+ * or renamed breaks the chain. So whatever removes old segments one day must first write down,
+ * durably, where the log then begins.
  *
  * Knows segment, format, sys, base. Changes when segments are named or chained in another way. */
 #ifndef STORE_CATALOG_H
