@@ -272,6 +272,25 @@ SHMWAL_API int shmwal_reader_wait(shmwal_reader *reader, int64_t timeout_ns);
  * acknowledged. */
 SHMWAL_API int shmwal_reader_damage(const shmwal_reader *reader, shmwal_damage *damage);
 
+/* What is missing between two records that a reader has yielded. */
+typedef struct shmwal_hole {
+    shmwal_damage begin;     /* where the damage is; all before begin.lsn was yielded */
+    const char *end_segment; /* where what is valid goes on; "" if nothing is valid from there on */
+    uint64_t end_offset;
+    /* Where the hole ends: begin.lsn if no record is missing, and only what stands around them is
+     * damaged; UINT64_MAX if nothing is valid from there on. */
+    uint64_t end_lsn;
+} shmwal_hole;
+
+/* Goes on behind damage, for whoever would rather have the rest of a damaged log than nothing. To be
+ * called after a read has returned -EBADMSG: looks for the next frame (what was synced together)
+ * that is valid, fills *hole and returns 1; reading goes on there, until the next damage. 0 if
+ * nothing valid follows: *hole is filled too, and the reader stays at the damage. What comes behind
+ * a hole is whole and in order, but nobody can tell what stood in the hole. The strings are valid
+ * until the next call on this reader. Changes no file. Errors: -EINVAL (the reader does not stand at
+ * damage), -EIO. Blocks for reading files only. */
+SHMWAL_API int shmwal_reader_salvage(shmwal_reader *reader, shmwal_hole *hole);
+
 /* Closes and frees; NULL does nothing. */
 SHMWAL_API int shmwal_reader_close(shmwal_reader *reader);
 

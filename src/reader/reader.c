@@ -199,6 +199,24 @@ SHMWAL_API int shmwal_reader_damage(const shmwal_reader *reader, shmwal_damage *
     return 1;
 }
 
+SHMWAL_API int shmwal_reader_salvage(shmwal_reader *reader, shmwal_hole *hole)
+{
+    if (reader == NULL || hole == NULL)
+        return fail(EINVAL, "shmwal_reader_salvage needs a reader and room for a hole");
+    struct walk *walk = &reader->walk;
+    int got = walk_salvage(walk);
+    if (got < 0)
+        return got;
+    *hole = (shmwal_hole){.begin = {.segment = walk->where,
+                                    .reason = walk->reason,
+                                    .offset = walk->finding_offset,
+                                    .lsn = walk->finding_lsn},
+                          .end_segment = got == 1 ? walk->segment.name : "",
+                          .end_offset = got == 1 ? walk->scan.offset : 0,
+                          .end_lsn = got == 1 ? walk->scan.lsn : UINT64_MAX};
+    return got;
+}
+
 SHMWAL_API int shmwal_reader_close(shmwal_reader *reader)
 {
     if (reader == NULL)

@@ -110,7 +110,7 @@ static const char *what_is_wrong(const struct walk *walk, const struct segment *
                : NULL;
 }
 
-static void enter(struct walk *walk, const struct segment *segment)
+void walk_enter(struct walk *walk, const struct segment *segment)
 {
     if (walk->segment_open)
         segment_close(&walk->segment);
@@ -144,7 +144,7 @@ static int follow(struct walk *walk, uint64_t lsn, bool must)
         return refuse_segment(walk, next.name, wrong);
     if (!other)
         return 0;
-    enter(walk, &next);
+    walk_enter(walk, &next);
     return STEP_AGAIN;
 }
 
@@ -294,7 +294,8 @@ static int check_first(struct walk *walk)
     if (previous == FORMAT_LSN_NONE)
         return 0;
     segment_name(previous, name);
-    walk->scan.lsn = previous;
+    walk->scan.lsn = 0;
+    walk->listed = 0; /* what is there comes behind it */
     return refuse_segment(walk, name, "it is missing");
 }
 

@@ -64,6 +64,13 @@ void walk_close(struct walk *walk);
  * again each time; or another error. walk->finding tells about torn tails and damage. */
 int walk_next(struct walk *walk, const struct frame_header **frame);
 
+/* After damage, when asked to: goes on at the next valid frame behind it. 1; 0 if there is none,
+ * and the walk stays where it is; or an error. Until then the finding's place and reason stand. */
+int walk_salvage(struct walk *walk);
+
+/* Makes `segment` the current one; the walk stands at its beginning. */
+void walk_enter(struct walk *walk, const struct segment *segment);
+
 /* Looks for the ring: view.state and bound tell. */
 int walk_look_for_ring(struct walk *walk);
 

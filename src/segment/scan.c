@@ -165,6 +165,43 @@ int scan_look_past(struct scan *scan, struct scan_tail *tail)
     return 0;
 }
 
+int scan_search(struct scan *scan, uint64_t limit)
+{
+    uint64_t end = scan->segment->header.file_bytes;
+    for (uint64_t at = scan->offset; at < end; at += FORMAT_BLOCK) {
+        const struct frame_header *frame;
+        int got = load_frame(scan, at, &frame);
+        if (got < 0)
+            return got;
+        if (got == 0 || frame->kind != FRAME_DATA || frame->first_lsn < scan->lsn ||
+            frame->first_lsn + frame->payload_bytes > limit || !frame_records_fit(frame))
+            continue;
+        scan->offset = at;
+        scan->lsn = frame->first_lsn;
+        return 1;
+    }
+    return 0;
+}
+
+int scan_find_salt(struct segment *segment)
+{
+    struct scan scan = {0};
+    int found = 0;
+    scan_start(&scan, segment);
+    for (uint64_t at = FORMAT_BLOCK; found == 0 && at < segment->header.file_bytes;
+         at += FORMAT_BLOCK) {
+        const void *block;
+        const struct frame_header *frame;
+        found = load(&scan, at, FORMAT_BLOCK, &block);
+        if (found < 0)
+            break;
+        segment->header.salt = ((const struct frame_header *)block)->salt;
+        found = load_frame(&scan, at, &frame);
+    }
+    scan_close(&scan);
+    return found == 0 ? -EBADMSG : found < 0 ? found : 0;
+}
+
 int scan_at_zeros(struct scan *scan)
 {
     const void *block;

@@ -49,6 +49,15 @@ struct scan_tail {
 /* Looks at every block from the scan's place to the end of the file. */
 int scan_look_past(struct scan *scan, struct scan_tail *tail);
 
+/* For what is read behind damage. 1: the scan stands at the first valid data frame, from its place
+ * on, that begins at its LSN or later and ends at `limit` at most; its LSN is now the frame's. 0:
+ * there is none. */
+int scan_search(struct scan *scan, uint64_t limit);
+
+/* For a segment whose header is spoiled: takes the salt, which is in each frame's header and under
+ * its checksum, from the first valid frame. -EBADMSG if there is none. */
+int scan_find_salt(struct segment *segment);
+
 /* 1 if the block at the scan's place is all zero or the file ends there, 0 if not, or an error. */
 int scan_at_zeros(struct scan *scan);
 

@@ -238,3 +238,57 @@ def test_a_lost_segment_is_damage(cli: Cli, log: Path, segments: list[Path], ind
     assert [int(line) for line in done.out.splitlines()] == list(range(len(done.out) // 20001))
     assert f"LSN {end}" in done.err
     cli.fails("append", log, stdin="x\n")
+
+
+# ---- Salvage -------------------------------------------------------------------------------------
+
+
+def test_salvage_of_an_intact_log_is_all_of_it(cli: Cli, log: Path, segment: Path) -> None:
+    done = cli("cat", log, "--salvage")
+    assert (done.status, done.out.splitlines(), done.err) == (0, ["one", "two", "three"], "")
+
+
+def test_salvage_prints_the_rest_and_names_the_hole(cli: Cli, log: Path, segment: Path) -> None:
+    second = data_frames(segment)[1]
+    flip(segment, second.offset + 80)
+    done = cli("cat", log, "--salvage")
+    assert (done.status, done.out.splitlines()) == (1, ["one", "three"])
+    end = second.lsn + second.bytes
+    for part in (segment.name, f"byte {second.offset}", f"LSN {second.lsn} to {end}"):
+        assert part in done.err
+
+
+def test_salvage_tells_scripts_of_the_hole(cli: Cli, log: Path, segment: Path) -> None:
+    second = data_frames(segment)[1]
+    flip(segment, second.offset + 80)
+    done = cli("cat", log, "--salvage", "--json")
+    assert done.status == 1
+    first, hole, third = done
+    assert (first["data"], third["data"]) == ("one", "three")
+    found = hole["hole"]
+    assert found.pop("reason")
+    assert found == {
+        "segment": segment.name,
+        "offset": second.offset,
+        "lsn": second.lsn,
+        "end_lsn": second.lsn + second.bytes,
+    }
+
+
+def test_salvage_says_that_nothing_follows(cli: Cli, log: Path, segment: Path) -> None:
+    first, second, third = data_frames(segment)
+    for frame in (second, third):
+        flip(segment, frame.offset + 80)
+    done = cli("cat", log, "--salvage", "--json")
+    assert done.status == 1
+    one, hole = done
+    assert one["data"] == "one"
+    assert hole["hole"]["lsn"] == second.lsn
+    assert hole["hole"]["end_lsn"] is None
+
+
+def test_salvage_from_behind_the_damage(cli: Cli, log: Path, segment: Path) -> None:
+    first, second, _ = data_frames(segment)
+    flip(segment, first.offset + 80)
+    done = cli("cat", log, "--salvage", "--from", str(second.lsn + second.bytes))
+    assert done.out.splitlines() == ["three"]

@@ -104,7 +104,7 @@ def complete(*words: str) -> set[str]:
         (["duralog", "st"], {"status", "stop"}),
         (["duralog", "append", "--type", ""], {"text", "json", "bytes"}),
         (["duralog", "append", "--level", "d"], {"durable"}),
-        (["duralog", "cat", "log", "--"], {"--from", "--to", "--json", "--help"}),
+        (["duralog", "cat", "log", "--"], {"--from", "--to", "--json", "--salvage", "--help"}),
     ],
     ids=str,
 )

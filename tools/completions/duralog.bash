@@ -19,7 +19,7 @@ _duralog() {
         case ${COMP_WORDS[1]} in
         create) options='--ring-bytes --segment-bytes' ;;
         append) options='--type --level --timeout' ;;
-        cat) options='--from --to --json' ;;
+        cat) options='--from --to --json --salvage' ;;
         follow) options='--from --json' ;;
         status | verify) options='--json' ;;
         stop) options='--timeout' ;;

@@ -121,6 +121,35 @@ bool print_record(struct printer *printer, const shmwal_record *record)
     return !ferror_unlocked(stdout);
 }
 
+static void put_number(yajl_gen generator, const char *name, uint64_t value)
+{
+    json_string(generator, name);
+    json_unsigned(generator, value);
+}
+
+bool print_hole(struct printer *printer, const shmwal_hole *hole)
+{
+    yajl_gen generator = printer->generator;
+    yajl_gen_map_open(generator);
+    json_string(generator, "hole");
+    yajl_gen_map_open(generator);
+    json_string(generator, "segment");
+    json_string(generator, hole->begin.segment);
+    put_number(generator, "offset", hole->begin.offset);
+    put_number(generator, "lsn", hole->begin.lsn);
+    json_string(generator, "end_lsn");
+    if (hole->end_lsn == UINT64_MAX)
+        yajl_gen_null(generator);
+    else
+        json_unsigned(generator, hole->end_lsn);
+    json_string(generator, "reason");
+    json_string(generator, hole->begin.reason);
+    yajl_gen_map_close(generator);
+    yajl_gen_map_close(generator);
+    json_end_line(generator);
+    return !ferror_unlocked(stdout);
+}
+
 bool printer_flush(void)
 {
     return fflush_unlocked(stdout) == 0;

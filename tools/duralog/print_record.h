@@ -25,6 +25,10 @@ void printer_close(struct printer *printer);
 
 /* Whether it could be printed; if not, the caller ends with printer_failure(). */
 bool print_record(struct printer *printer, const shmwal_record *record);
+
+/* What is missing between two records, as an object of its own; for JSON only. */
+bool print_hole(struct printer *printer, const shmwal_hole *hole);
+
 bool printer_flush(void);
 
 /* Right after a failure: the status to end with. Quiet if the reader has had enough. */
