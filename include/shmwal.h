@@ -346,6 +346,16 @@ SHMWAL_API int shmwal_stop(const char *path, int64_t timeout_ns);
  * do. Valid until its next call of this library; never NULL. */
 SHMWAL_API const char *shmwal_error(void);
 
+/* What that failure is about, where the errno alone leaves it open: -ENOSPC, -EACCES and others can
+ * come from the log's files or from the ring. */
+typedef enum shmwal_subject {
+    SHMWAL_ABOUT_LOG = 0,     /* the log's directory and files, or the call itself */
+    SHMWAL_ABOUT_RING = 1,    /* shared memory: /dev/shm, and mapping what lies there */
+    SHMWAL_ABOUT_FLUSHER = 2, /* the flusher program could not be started */
+} shmwal_subject;
+
+SHMWAL_API shmwal_subject shmwal_error_subject(void);
+
 /* "1.0.0" */
 SHMWAL_API const char *shmwal_version(void);
 

@@ -10,6 +10,7 @@
 enum { SENTENCE_BYTES = 1024 };
 
 static _Thread_local char sentence[SENTENCE_BYTES];
+static _Thread_local enum fail_subject subject;
 
 static void append(const char *text)
 {
@@ -23,6 +24,7 @@ int fail(int error, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
+    subject = ABOUT_LOG;
     return -error;
 }
 
@@ -35,6 +37,9 @@ int fail_errno(int error, const char *format, ...)
     va_end(arguments);
     append(": ");
     append(strerror_r(error, text, sizeof text));
+    if (error == EPERM) /* what is only a matter of modes and owners is EACCES */
+        append(" (forbidden by a seccomp filter, a security policy or a file's attributes)");
+    subject = ABOUT_LOG;
     return -error;
 }
 
@@ -49,6 +54,17 @@ int fail_context(int error, const char *format, ...)
     append(": ");
     append(rest);
     return error;
+}
+
+int fail_about(enum fail_subject about, int error)
+{
+    subject = about;
+    return error;
+}
+
+enum fail_subject fail_subject(void)
+{
+    return subject;
 }
 
 const char *fail_sentence(void)

@@ -9,6 +9,11 @@ SHMWAL_API const char *shmwal_error(void)
     return fail_sentence();
 }
 
+SHMWAL_API shmwal_subject shmwal_error_subject(void)
+{
+    return (shmwal_subject)fail_subject();
+}
+
 SHMWAL_API const char *shmwal_version(void)
 {
     return SHMWAL_VERSION;

@@ -14,6 +14,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* An error of shm or attachment, with its subject. -ENOENT is an answer: there is no ring. */
+static int about_ring(int error)
+{
+    return error < 0 && error != -ENOENT ? fail_about(ABOUT_RING, error) : error;
+}
+
 /* A new ring begins where the log on disk ends. Those who wait for one watch the lock file's
  * times. */
 static int create_ring(const struct directory *directory)
@@ -21,35 +27,51 @@ static int create_ring(const struct directory *directory)
     uint64_t end_lsn;
     int error = store_find_end(directory, &end_lsn);
     if (error == 0)
-        error = shm_create(directory, end_lsn);
+        error = about_ring(shm_create(directory, end_lsn));
     if (error == 0)
         sys_touch(directory->lock_fd);
     return error;
 }
 
-/* Opens both objects, made if need be. Call with LOCK_RING. */
-static int open_objects(const struct directory *directory, bool writing, int *ring_fd,
-                        int *state_fd)
+/* A ring's two objects, open. */
+struct objects {
+    int ring_fd, state_fd;
+    bool made; /* just now */
+};
+
+static int open_existing(const struct directory *directory, bool writing, struct objects *objects)
 {
-    *ring_fd = shm_object_open(directory, SHM_RING, true);
-    *state_fd = *ring_fd < 0 ? *ring_fd : shm_object_open(directory, SHM_STATE, writing);
-    if (*ring_fd >= 0 && *state_fd >= 0)
-        return 0;
-    int error = *ring_fd < 0 ? *ring_fd : *state_fd;
-    if (*ring_fd >= 0)
-        sys_close(*ring_fd);
-    if (error != -ENOENT)
+    objects->ring_fd = about_ring(shm_object_open(directory, SHM_RING, true));
+    if (objects->ring_fd < 0)
+        return objects->ring_fd;
+    objects->state_fd = about_ring(shm_object_open(directory, SHM_STATE, writing));
+    if (objects->state_fd < 0)
+        sys_close(objects->ring_fd);
+    return objects->state_fd < 0 ? objects->state_fd : 0;
+}
+
+/* Opens both objects, made if need be. Call with LOCK_RING. */
+static int open_objects(const struct directory *directory, bool writing, struct objects *objects)
+{
+    int error = open_existing(directory, writing, objects);
+    objects->made = error == -ENOENT;
+    if (!objects->made)
         return error;
     error = create_ring(directory);
     if (error < 0)
         return error;
-    *ring_fd = shm_object_open(directory, SHM_RING, true);
-    *state_fd = *ring_fd < 0 ? *ring_fd : shm_object_open(directory, SHM_STATE, writing);
-    if (*ring_fd >= 0 && *state_fd >= 0)
-        return 0;
-    if (*ring_fd >= 0)
-        sys_close(*ring_fd);
-    return fail(EIO, "the ring of %s was removed while it was made", directory->path);
+    error = open_existing(directory, writing, objects);
+    if (error == -ENOENT)
+        error = fail(EIO, "the ring of %s was removed while it was made", directory->path);
+    return about_ring(error);
+}
+
+/* What was made for an attachment that then failed is nobody's: it would lie there for ever. */
+static void abandon_objects(const struct directory *directory, const struct objects *objects)
+{
+    sys_close(objects->ring_fd);
+    if (objects->made)
+        shm_remove(directory);
 }
 
 /* What a mapping may write: a producer the ring alone, the flusher the state too, a viewer
@@ -63,11 +85,11 @@ static int map_region(const struct directory *directory, int ring_fd, int state_
     int error = shm_map_ring(directory, ring_fd, access != ACCESS_VIEW, &region->control,
                              &region->mapped_bytes);
     if (error < 0)
-        return error;
+        return about_ring(error);
     error = shm_map_state(directory, state_fd, access == ACCESS_FLUSHER, &state);
     if (error < 0) {
         munmap(region->control, region->mapped_bytes);
-        return error;
+        return about_ring(error);
     }
     char *base = (char *)region->control;
     region->state = state;
@@ -101,19 +123,22 @@ static int lock_ring(const struct directory *directory)
 static int attach_locked(const struct directory *directory, uint64_t commit_interval_ns,
                          struct region *region)
 {
-    int ring_fd, state_fd;
-    int error = open_objects(directory, false, &ring_fd, &state_fd);
+    struct objects objects;
+    int error = open_objects(directory, false, &objects);
     if (error < 0)
         return error;
-    error = map_region(directory, ring_fd, state_fd, ACCESS_PRODUCER, region);
+    error = map_region(directory, objects.ring_fd, objects.state_fd, ACCESS_PRODUCER, region);
+    sys_close(objects.state_fd);
     if (error == 0) {
-        error = attachment_create(region->control, ring_fd, commit_interval_ns, &region->attachment,
-                                  &region->entry);
+        error = about_ring(attachment_create(region->control, objects.ring_fd, commit_interval_ns,
+                                             &region->attachment, &region->entry));
         if (error < 0)
             unmap_region(region);
     }
-    sys_close(state_fd);
-    sys_close(ring_fd);
+    if (error < 0)
+        abandon_objects(directory, &objects);
+    else
+        sys_close(objects.ring_fd);
     return error;
 }
 
@@ -184,18 +209,21 @@ void region_look_away(struct region *region, int ring_fd)
 
 int region_attach_flusher(const struct directory *directory, struct region_flusher *flusher)
 {
-    int state_fd;
+    struct objects objects;
     int error = lock_ring(directory);
     if (error < 0)
         return error;
-    error = open_objects(directory, true, &flusher->ring_fd, &state_fd);
+    error = open_objects(directory, true, &objects);
     if (error == 0) {
-        error = map_region(directory, flusher->ring_fd, state_fd, ACCESS_FLUSHER, &flusher->region);
-        sys_close(state_fd);
-        if (error < 0)
-            sys_close(flusher->ring_fd);
-        else
+        error = map_region(directory, objects.ring_fd, objects.state_fd, ACCESS_FLUSHER,
+                           &flusher->region);
+        sys_close(objects.state_fd);
+        if (error < 0) {
+            abandon_objects(directory, &objects);
+        } else {
+            flusher->ring_fd = objects.ring_fd;
             flusher->state = (struct flusher_state *)flusher->region.state;
+        }
     }
     sys_unlock(directory->lock_fd, LOCK_RING);
     return error;

@@ -102,9 +102,15 @@ static int create_object(const struct directory *directory, enum shm_object obje
     uint64_t bytes = object_bytes(directory, object);
     shm_unlink(name);
     int fd = shm_open(name, O_CREAT | O_EXCL | O_RDWR, 0600);
+    if (fd < 0 && errno == ENOENT) /* which callers would take for "no log there" */
+        return fail(ENOSYS,
+                    "/dev/shm is missing, and the ring of %s lies there: mount a tmpfs on it",
+                    directory->path);
     if (fd < 0)
-        return fail_errno(errno, "/dev/shm%s, the ring of %s, cannot be created", name,
-                          directory->path);
+        return fail_errno(errno,
+                          "/dev/shm%s, the ring of %s, cannot be created; /dev/shm must be a tmpfs "
+                          "that this user may write to",
+                          name, directory->path);
     int error = fchmod(fd, 0600) < 0 ? -errno : sys_allocate(fd, bytes);
     if (error == 0)
         return fd;
@@ -202,8 +208,10 @@ int shm_map_ring(const struct directory *directory, int fd, bool writing,
     if (error < 0) {
         if (base != MAP_FAILED)
             munmap(base, total);
-        return fail_errno(-error, "the ring of %s, %llu bytes, cannot be mapped", directory->path,
-                          (unsigned long long)total);
+        return fail_errno(-error,
+                          "the ring of %s, %llu bytes, cannot be mapped; raise the limit on memory "
+                          "(ulimit -v, or the container's) or create the log with a smaller ring",
+                          directory->path, (unsigned long long)total);
     }
     struct ring_control *mapped = (struct ring_control *)base;
     if (mapped->magic != REGION_MAGIC || mapped->ring_bytes != ring_bytes) {
