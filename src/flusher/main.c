@@ -9,6 +9,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,13 +112,16 @@ static void log_to_file(const struct flusher *flusher)
     close(fd);
 }
 
-/* To whoever started us: that we serve (by closing the pipe), or why not. */
+/* To whoever started us, if it is still there: that somebody serves, or why not. See
+ * producer/launch.c. */
 static void answer(int fd, int error)
 {
     if (fd < 0)
         return;
     if (error < 0 && error != -EBUSY)
-        dprintf(fd, "%d %s\n", -error, fail_sentence());
+        dprintf(fd, "%d %d %s\n", -error, fail_subject(), fail_sentence());
+    else
+        dprintf(fd, "0\n");
     close(fd);
 }
 
@@ -138,6 +142,7 @@ int main(int count, char **words)
     struct flusher flusher;
     int answer_fd = -1;
     argp_err_exit_status = 2;
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error that can be told then */
     argp_parse(&argp, count, words, 0, NULL, &arguments);
     if (arguments.detach && (answer_fd = detach()) < 0) {
         fprintf(stderr, "duralog-flusher: cannot go into the background: %s\n",

@@ -4,8 +4,9 @@
  * The program must not notice. It makes a child by clone with no exit signal, which its SIGCHLD
  * handler and its wait(-1) never see; that makes the flusher's process and ends at once, so that it
  * is not the program's child either (exec gives a child its exit signal back). Both share our
- * memory until exec, as vfork's child does. The flusher answers through a pipe: nothing when it
- * serves, else "ERRNO SENTENCE".
+ * memory until exec, as vfork's child does. The flusher answers through a pipe: "0" when it or
+ * another one serves, else "ERRNO SUBJECT SENTENCE". A pipe that closes without an answer means
+ * that it died.
  *
  * REJECTED. fork: copies the page tables of a large program. posix_spawn: its child raises
  * SIGCHLD. */
@@ -17,6 +18,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <sched.h>
@@ -38,18 +40,39 @@ static bool executable(const char *file)
     return access(file, X_OK) == 0;
 }
 
-/* The directory of the file that this code was loaded from, a library or a program. */
+/* Where the file lies that this code was loaded from, a library or a program: as the kernel has
+ * it, since the loader keeps the name that it was given, and that may be relative to a directory
+ * that the program has left since. */
+static bool find_own_file(char own[PATH_MAX])
+{
+    uintptr_t code = (uintptr_t)&launch_flusher, begin, end;
+    char line[PATH_MAX + 128];
+    bool found = false;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps != NULL && !found && fgets(line, sizeof line, maps) != NULL)
+        found = sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &begin, &end) == 2 && begin <= code &&
+                code < end;
+    if (maps != NULL)
+        fclose(maps);
+    const char *path = found ? strchr(line, '/') : NULL;
+    if (path == NULL)
+        return false;
+    memcpy(own, path, strcspn(path, "\n") + 1);
+    own[strcspn(own, "\n")] = 0;
+    return true;
+}
+
 static bool beside_library(char file[PATH_MAX])
 {
     Dl_info info;
-    char *slash;
-    char resolved[PATH_MAX];
-    if (dladdr((const void *)&launch_flusher, &info) == 0 || info.dli_fname == NULL)
+    if (!find_own_file(file) &&
+        (dladdr((const void *)&launch_flusher, &info) == 0 || info.dli_fname == NULL ||
+         realpath(info.dli_fname, file) == NULL)) /* no /proc */
         return false;
-    if (realpath(info.dli_fname, resolved) == NULL || (slash = strrchr(resolved, '/')) == NULL)
-        return false;
-    *slash = 0;
-    return snprintf(file, PATH_MAX, "%s/duralog-flusher", resolved) < PATH_MAX && executable(file);
+    char *slash = strrchr(file, '/');
+    size_t room = slash == NULL ? 0 : PATH_MAX - (size_t)(slash - file);
+    return room > 0 && snprintf(slash, room, "/duralog-flusher") < (int)room &&
+           access(file, F_OK) == 0;
 }
 
 static bool on_path(char file[PATH_MAX])
@@ -66,17 +89,25 @@ static bool on_path(char file[PATH_MAX])
     return false;
 }
 
+static int check_executable(const char *file, const char *named_by)
+{
+    if (executable(file))
+        return 0;
+    return fail_errno(errno,
+                      "%s%s cannot be executed; give it its mode 755 back, mount its file system "
+                      "without noexec, or install the package anew",
+                      named_by, file);
+}
+
 static int find_flusher(char file[PATH_MAX])
 {
     const char *given = secure_getenv("DURALOG_FLUSHER");
     if (given != NULL && *given != 0) {
         snprintf(file, PATH_MAX, "%s", given);
-        if (executable(file))
-            return 0;
-        return fail(ENOEXEC, "DURALOG_FLUSHER names %s, which cannot be executed", given);
+        return check_executable(file, "DURALOG_FLUSHER names ") < 0 ? -ENOEXEC : 0;
     }
-    if (beside_library(file))
-        return 0;
+    if (beside_library(file)) /* not another one, which might be of another version */
+        return check_executable(file, "") < 0 ? -ENOEXEC : 0;
     snprintf(file, PATH_MAX, "%s", SHMWAL_BINDIR "/duralog-flusher");
     if (executable(file) || on_path(file))
         return 0;
@@ -145,8 +176,28 @@ static int spawn(struct child *child)
     return error == 0 ? -child->error : error;
 }
 
+/* Guesses at the cause: a death by signal is told to the parent alone, and that is not us. */
+static int fail_silent(const char *file, const char *path)
+{
+    return fail(ENOEXEC,
+                "%s ended before it served %s; run it by hand to see why: %s %s (a crash, a limit "
+                "on memory, a seccomp filter, or no flusher at all)",
+                file, path, file, path);
+}
+
+static int understand_answer(char *answer, const char *file, const char *path)
+{
+    int error, subject, read = 0;
+    answer[strcspn(answer, "\n")] = 0;
+    if (strcmp(answer, "0") == 0)
+        return 0;
+    if (sscanf(answer, "%d %d %n", &error, &subject, &read) < 2 || read == 0 || error <= 0)
+        return fail_about(ABOUT_FLUSHER, fail_silent(file, path));
+    return fail_about(subject, fail(error, "%s", answer + read));
+}
+
 /* Reads until the flusher closes its end: it serves, or has said why not. */
-static int read_answer(int fd, const char *path)
+static int read_answer(int fd, const char *file, const char *path)
 {
     char answer[ANSWER_BYTES];
     size_t used = 0;
@@ -155,12 +206,14 @@ static int read_answer(int fd, const char *path)
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         int64_t left = (deadline - clock_monotonic_ns()) / NS_PER_MS;
         if (left <= 0)
-            return fail(ETIMEDOUT,
-                        "the flusher of %s did not begin to serve within %d s; see %s/"
-                        "flusher.log",
-                        path, START_TIMEOUT_S, path);
-        if (poll(&ready, 1, (int)left) <= 0)
-            continue;
+            return fail_about(ABOUT_FLUSHER,
+                              fail(ETIMEDOUT,
+                                   "the flusher of %s did not begin to serve within %d s; see "
+                                   "%s/flusher.log",
+                                   path, START_TIMEOUT_S, path));
+        int polled = poll(&ready, 1, (int)left);
+        if (polled == 0 || (polled < 0 && errno == EINTR))
+            continue; /* where poll is forbidden, read waits */
         ssize_t got = read(fd, answer + used, sizeof answer - 1 - used);
         if (got < 0 && errno == EINTR)
             continue;
@@ -169,12 +222,17 @@ static int read_answer(int fd, const char *path)
         used += (size_t)got;
     }
     answer[used] = 0;
-    if (used == 0)
-        return 0;
-    char *sentence = strchr(answer, ' ');
-    answer[strcspn(answer, "\n")] = 0;
-    int error = atoi(answer);
-    return fail(error > 0 ? error : EIO, "%s", sentence != NULL ? sentence + 1 : answer);
+    return understand_answer(answer, file, path);
+}
+
+/* ENOENT and ENOEXEC are said of a file that is there, and mean something else then. */
+static int fail_start(const char *file, int error)
+{
+    const char *why = error == ENOENT    ? "the loader that it asks for is not on this system; it "
+                                           "was built for another C library"
+                      : error == ENOEXEC ? "it is no program for this machine"
+                                         : strerror(error);
+    return fail(ENOEXEC, "%s cannot be started: %s", file, why);
 }
 
 int launch_flusher(const char *path)
@@ -183,16 +241,16 @@ int launch_flusher(const char *path)
     int ends[2];
     int error = find_flusher(file);
     if (error < 0)
-        return error;
+        return fail_about(ABOUT_FLUSHER, error);
     if (pipe2(ends, O_CLOEXEC) < 0)
         return fail_errno(errno, "the flusher of %s cannot be started", path);
     struct child child = {.file = file, .path = path, .answer_fd = ends[1]};
     error = spawn(&child);
     close(ends[1]);
     if (error < 0)
-        error = fail(ENOEXEC, "%s cannot be started: %s", file, strerror(-error));
+        error = fail_about(ABOUT_FLUSHER, fail_start(file, -error));
     else
-        error = read_answer(ends[0], path);
+        error = read_answer(ends[0], file, path);
     close(ends[0]);
     return error;
 }
