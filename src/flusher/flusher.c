@@ -8,6 +8,7 @@
 #include "sys/clock.h"
 #include "sys/futex.h"
 #include "sys/lock.h"
+#include "sys/process.h"
 
 #include <errno.h>
 #include <string.h>
@@ -54,6 +55,7 @@ static void take_over(struct flusher *flusher)
     atomic_store(&state->head_lsn, flusher->durable); /* it may have died just before */
     atomic_store(&state->open_since_ns, 0);
     atomic_store(&state->pid, (int32_t)getpid());
+    atomic_store(&state->pid_namespace, sys_pid_namespace());
     atomic_fetch_add(&state->incarnation, 1);
     flusher->last_commit_ns = clock_monotonic_ns();
     flusher->attachments_seen = atomic_load(&control->attachments_changed) - 1;

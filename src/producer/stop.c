@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Stopping a log's flusher from outside: through the ring, so that it works across PID namespaces.
+ * Where it can be seen as a process, its end is awaited too: it lets go of the log some moments
+ * before that, and whoever looks for it then would find it.
  *
  * Knows region, store/directory.h, sys, base. */
 #include "base/error.h"
@@ -9,21 +11,40 @@
 #include "region/view.h"
 #include "shmwal.h"
 #include "sys/clock.h"
+#include "sys/file.h"
 #include "sys/futex.h"
 #include "sys/lock.h"
+#include "sys/process.h"
 
 #include <errno.h>
 
 /* A flusher that dies while it drains wakes nobody: look again this often. */
 enum { LOOK_AGAIN_MS = 50 };
 
+/* Of the flusher, which holds its lock now, so that the pid is its own; -1 if it is not ours to
+ * see. */
+static int open_process(const struct region_view *view)
+{
+    uint32_t here = sys_pid_namespace();
+    if (here == 0 || atomic_load(&view->state->pid_namespace) != here)
+        return -1;
+    return sys_process_open(atomic_load(&view->state->pid));
+}
+
+static int fail_late(const struct directory *directory, int64_t timeout_ns)
+{
+    return fail(ETIMEDOUT,
+                "the flusher of %s has not ended within %.3f s; it is writing, or waits for its "
+                "device",
+                directory->path, (double)timeout_ns / 1e9);
+}
+
 /* The flusher wakes all shards when its status changes. */
-static int wait_until_ended(const struct directory *directory, const struct region_view *view,
-                            int64_t timeout_ns)
+static int wait_until_released(const struct directory *directory, const struct region_view *view,
+                               int64_t timeout_ns, int64_t deadline)
 {
     const _Atomic uint32_t *sequence = &view->state->shards[0].sequence;
     uint32_t incarnation = atomic_load(&view->state->incarnation);
-    int64_t deadline = deadline_from_timeout(timeout_ns);
     for (;;) {
         uint32_t seen = atomic_load(sequence);
         atomic_store(&view->control->shard_wanted[0], 1);
@@ -32,13 +53,20 @@ static int wait_until_ended(const struct directory *directory, const struct regi
             return 0;
         int64_t now = clock_monotonic_ns();
         if (now >= deadline)
-            return fail(ETIMEDOUT,
-                        "the flusher of %s has not ended within %.3f s; it is writing, or "
-                        "waits for its device",
-                        directory->path, (double)timeout_ns / 1e9);
+            return fail_late(directory, timeout_ns);
         int64_t look = now + LOOK_AGAIN_MS * NS_PER_MS;
         sys_futex_wait(sequence, seen, look < deadline ? look : deadline);
     }
+}
+
+static int wait_until_ended(const struct directory *directory, const struct region_view *view,
+                            int process, int64_t timeout_ns)
+{
+    int64_t deadline = deadline_from_timeout(timeout_ns);
+    int error = wait_until_released(directory, view, timeout_ns, deadline);
+    if (error == 0 && process >= 0 && sys_process_await_end(process, deadline) < 0)
+        error = fail_late(directory, timeout_ns);
+    return error;
 }
 
 static int stop_flusher(const struct directory *directory, int64_t timeout_ns)
@@ -54,9 +82,12 @@ static int stop_flusher(const struct directory *directory, int64_t timeout_ns)
     if (view.control == NULL) {
         error = fail(EACCES, "the ring of %s cannot be written", directory->path);
     } else {
+        int process = open_process(&view);
         atomic_store(&view.control->stop_requested, 1);
         region_wake_flusher(view.control);
-        error = wait_until_ended(directory, &view, timeout_ns);
+        error = wait_until_ended(directory, &view, process, timeout_ns);
+        if (process >= 0)
+            sys_close(process);
     }
     region_view_close(&view);
     return error;

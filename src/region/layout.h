@@ -88,10 +88,11 @@ struct flusher_state {
     _Alignas(CACHE_LINE) _Atomic uint64_t head_lsn; /* all below is consumed: its memory is free */
     _Alignas(CACHE_LINE) _Atomic uint64_t durable_lsn;
     _Alignas(CACHE_LINE) _Atomic uint32_t status;
-    _Atomic int32_t device_errno; /* why frozen, or what writing waits for; 0 */
-    _Atomic int32_t pid;          /* in the flusher's PID namespace */
-    _Atomic uint32_t incarnation; /* how many flushers this ring has had */
-    _Atomic uint32_t gone;        /* the ring was removed: nothing will happen here any more */
+    _Atomic int32_t device_errno;   /* why frozen, or what writing waits for; 0 */
+    _Atomic int32_t pid;            /* in the flusher's PID namespace */
+    _Atomic uint32_t incarnation;   /* how many flushers this ring has had */
+    _Atomic uint32_t gone;          /* the ring was removed: nothing will happen here any more */
+    _Atomic uint32_t pid_namespace; /* in which `pid` means the flusher, see sys/process.h */
     _Atomic uint64_t fillers_dead, fillers_invalid;
     _Atomic uint64_t open_lsn,
         open_owner;                /* the oldest open reservation, while one is waited for */

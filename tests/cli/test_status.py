@@ -7,6 +7,7 @@ Knows the command line's surface, and changes with it.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import uuid
@@ -190,3 +191,17 @@ def test_the_flusher_says_what_is_wrong_with_a_path(log: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(b"duralog-flusher: ")
     assert os.fsencode(log) in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace delays the process's end")
+def test_stop_returns_when_the_process_has_ended(cli: Cli, log: Path) -> None:
+    """Not when it has let go of the log, which it does some moments before."""
+    cli.ok("create", log)
+    strace = ("strace", "-qq", "-o", "/dev/null", "-e", "inject=exit_group:delay_enter=300000")
+    command = [*strace, str(BUILD / "duralog-flusher"), str(log)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as flusher:
+        while not (pid := status_of(cli, log)["flusher"]["pid"]):
+            assert flusher.poll() is None
+        cli.ok("stop", log)
+        process = Path(f"/proc/{pid}/stat")
+        assert not process.exists() or ") Z " in process.read_text()
