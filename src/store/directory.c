@@ -3,6 +3,7 @@
 #include "store/directory.h"
 
 #include "base/error.h"
+#include "store/earlier.h"
 #include "store/leftovers.h"
 #include "sys/file.h"
 
@@ -37,13 +38,33 @@ static int check_owner(const char *path, const struct stat *status)
                 path, status->st_uid, geteuid());
 }
 
+/* In quotes, so that it can be pasted into a shell. */
+static int fail_file(const char *path)
+{
+    switch (earlier_recognize(path)) {
+    case EARLIER_LOG:
+        return fail(
+            ENOTDIR,
+            "%s is a log file of the earlier DuraLog library; when nothing writes to it any "
+            "more, bring it over: mv '%s' '%s.old' && duralog import '%s.old' '%s'",
+            path, path, path, path, path);
+    case EARLIER_EMPTY:
+        return fail(ENOTDIR,
+                    "%s is an empty file; a log is a directory: remove it, or use another "
+                    "path",
+                    path);
+    default:
+        return fail(ENOTDIR, "%s is a file; a log is a directory: use another path", path);
+    }
+}
+
 static int open_itself(bool writing, struct directory *directory)
 {
     struct stat status;
     const char *path = directory->path;
     directory->fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
     if (directory->fd == -ENOTDIR)
-        return fail(ENOTDIR, "%s is a file; a log is a directory", path);
+        return fail_file(path);
     if (directory->fd < 0)
         return fail_errno(-directory->fd, "cannot open %s", path);
     int error = sys_fstat(directory->fd, &status);
@@ -134,6 +155,12 @@ static int open_lock(bool writing, struct directory *directory)
         return 0;
     int error = -directory->lock_fd;
     directory->lock_fd = -1;
+    if (writing && error == EROFS)
+        return fail(
+            EROFS,
+            "%s lies on a read-only file system: it can be read, with `duralog cat` and the "
+            "like, but not be opened for appending",
+            directory->path);
     return writing ? fail_errno(error, "cannot open %s/lock", directory->path) : 0;
 }
 
