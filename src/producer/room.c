@@ -16,6 +16,7 @@
 #include "producer/room.h"
 
 #include "base/error.h"
+#include "region/attachment.h"
 #include "sys/clock.h"
 #include "sys/futex.h"
 
@@ -27,18 +28,35 @@
  * wakes nobody. */
 enum { FLUSHER_CHECK_MS = 50 };
 
+/* Who holds it up, as far as the flusher's state tells. */
+static void explain_full(const struct region *region, char *why, size_t size)
+{
+    const struct flusher_state *state = region->state;
+    int device = atomic_load(&state->device_errno);
+    int64_t since = atomic_load(&state->open_since_ns);
+    if (atomic_load(&state->status) == FLUSHER_NONE)
+        snprintf(why, size, "no flusher has been started yet");
+    else if (device != 0)
+        snprintf(why, size, "the flusher cannot write: %s", strerror(device));
+    else if (since != 0)
+        snprintf(why, size, "process %d has a reservation open at LSN %llu for %.1f s",
+                 attachment_pid(region->control, atomic_load(&state->open_owner)),
+                 (unsigned long long)atomic_load(&state->open_lsn),
+                 (double)(clock_monotonic_ns() - since) / 1e9);
+    else
+        snprintf(why, size, "records come faster than the device takes them");
+}
+
 __attribute__((cold)) static int fail_full(const shmwal *log, uint64_t span, int64_t timeout_ns)
 {
-    int device = atomic_load(&log->region.state->device_errno);
-    char why[128] = "";
-    if (device != 0)
-        snprintf(why, sizeof why, " (the flusher waits: %s)", strerror(device));
+    char why[160];
+    unsigned long long size = log->region.ring.size, wanted = span;
+    explain_full(&log->region, why, sizeof why);
     if (timeout_ns == 0)
-        return fail(EAGAIN, "%s: the ring has no room for %llu bytes now%s", log->path,
-                    (unsigned long long)span, why);
-    return fail(ETIMEDOUT, "%s: the ring, %llu bytes, had no room for %llu within %.3f s%s",
-                log->path, (unsigned long long)log->region.ring.size, (unsigned long long)span,
-                (double)timeout_ns / 1e9, why);
+        return fail(EAGAIN, "%s: the ring, %llu bytes, has no room for %llu now: %s", log->path,
+                    size, wanted, why);
+    return fail(ETIMEDOUT, "%s: the ring, %llu bytes, had no room for %llu within %.3f s: %s",
+                log->path, size, wanted, (double)timeout_ns / 1e9, why);
 }
 
 __attribute__((noinline, cold)) static int reserve_waiting(shmwal *log, uint64_t span,
