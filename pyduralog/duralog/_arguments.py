@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Literal, Union
 
 from . import _native
-from ._errors import DuraLogConfigurationError
+from ._errors import DuraLogConfigurationError, MissingPathError
 
 Level = Literal["committed", "durable", "replicated"]
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
@@ -87,7 +87,7 @@ def level_number(level: Level) -> int:
 
 def path_bytes(path: Path | None, file_path: Path | None) -> bytes:
     if (path is None) == (file_path is None):
-        raise TypeError("DuraLog needs the path of a log: path or file_path, one of them")
+        raise MissingPathError("DuraLog needs the path of a log: path or file_path, one of them")
     encoded = os.fsencode(path if file_path is None else file_path)  # type: ignore[arg-type]
     if not encoded or b"\0" in encoded:
         raise DuraLogConfigurationError(f"path={encoded!r}: must not be empty or hold a NUL")

@@ -90,6 +90,7 @@ class DuraLog:
     ) -> None:
         self._handle: _native.Owned | None = None
         given = _arguments.path_bytes(path, file_path)
+        self._path = os.fsdecode(given)
         self._options = {
             "commit_interval_seconds": commit_interval_seconds,
             "max_queue_size": max_queue_size,
@@ -104,7 +105,7 @@ class DuraLog:
         handle = _native.Owned()
         status = native.open(given, ctypes.byref(options), ctypes.byref(handle))
         if status < 0:
-            raise error_from_status(status, native.sentence(), os.fsdecode(given))
+            raise error_from_status(status, native.sentence(), self._path, native.error_subject())
         handle.release = native.close
         uuid = ctypes.create_string_buffer(37)
         native.uuid(handle, uuid)
@@ -417,12 +418,12 @@ class DuraLog:
                 return status
 
     def _failure(self, status: int, deadline: Deadline = FOREVER) -> DuraLogError:
-        sentence = self._native.sentence()
+        sentence, subject = self._native.sentence(), self._native.error_subject()
         if self._handle is None:
             return DuraLogClosedError(f"{self._path}: this handle is closed; open the log anew")
         if status in _NOT_YET and deadline.timeout:
             sentence = f"gave up after {deadline.timeout:g} s; {sentence}"
-        return error_from_status(status, sentence, self._path)
+        return error_from_status(status, sentence, self._path, subject)
 
     def _check_usable(self) -> None:
         """To wait for nothing fails if and only if the handle is closed or cannot be used."""

@@ -145,6 +145,7 @@ class Library:
         self.reader_close = self._declare(self._releasing, "reader_close", c_void_p)
         self.get_status = self._declare(self._releasing, "get_status", c_char_p, POINTER(Status))
         self.error = self._declare(self._holding, "error", result=c_char_p)
+        self.error_subject = self._declare(self._holding, "error_subject")
         self.version = self._declare(self._holding, "version", result=c_char_p)
 
     @staticmethod

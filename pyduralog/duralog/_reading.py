@@ -56,7 +56,8 @@ class Reader:
 
     def _check(self, status: int) -> int:
         if status < 0:
-            raise error_from_status(status, self._native.sentence(), self._path)
+            native = self._native
+            raise error_from_status(status, native.sentence(), self._path, native.error_subject())
         return status
 
 

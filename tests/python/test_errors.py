@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,18 @@ from duralog import (
         (DuraLogTimeoutError, TimeoutError),
         (DuraLogClosedError, ValueError),
         (DuraLogTooLargeError, ValueError),
+        *(
+            (kind, OSError)
+            for kind in (
+                *(duralog.DuraLogNotALogError, duralog.DuraLogReadOnlyError),
+                *(duralog.DuraLogVersionError, duralog.DuraLogSharedMemoryError),
+                *(duralog.DuraLogFlusherError, duralog.DuraLogStoppedError),
+                *(duralog.DuraLogDeviceError, duralog.DuraLogNoSpaceError),
+                duralog.DuraLogResourceError,
+            )
+        ),
+        (duralog.DuraLogNotFoundError, FileNotFoundError),
+        (duralog.DuraLogPermissionError, PermissionError),
     ],
 )
 def test_every_error_is_a_duralog_error_and_a_builtin(kind: type, builtin: type) -> None:
@@ -41,22 +54,64 @@ def test_every_error_is_a_duralog_error_and_a_builtin(kind: type, builtin: type)
     assert kind.__name__ in duralog.__all__
 
 
+def kind_of(number: int, subject: int) -> type:
+    error = _errors.error_from_status(-number, "the sentence", "/the/path", subject)
+    assert str(error) == error.message == "the sentence"
+    assert error.file_path == "/the/path"
+    if isinstance(error, DuraLogIOError):
+        assert (error.errno, error.filename) == (number, "/the/path")
+        assert isinstance(error.original_error, OSError)
+        assert error.original_error.errno == number
+    return type(error)
+
+
+ALWAYS = {
+    errno.EINVAL: DuraLogConfigurationError,
+    errno.ERANGE: DuraLogConfigurationError,
+    errno.ENOTSUP: DuraLogConfigurationError,
+    errno.EMSGSIZE: DuraLogTooLargeError,
+    errno.EBADMSG: DuraLogCorruptionError,
+    errno.EAGAIN: DuraLogTimeoutError,
+    errno.ETIMEDOUT: DuraLogTimeoutError,
+    errno.ENOMEM: duralog.DuraLogResourceError,
+    errno.EMFILE: duralog.DuraLogResourceError,
+    errno.ENFILE: duralog.DuraLogResourceError,
+    errno.EUSERS: duralog.DuraLogResourceError,
+    errno.ENOLCK: duralog.DuraLogResourceError,
+    errno.ESHUTDOWN: duralog.DuraLogStoppedError,
+}
+OF_THE_LOG = {
+    errno.ENOENT: duralog.DuraLogNotFoundError,
+    errno.ENOTDIR: duralog.DuraLogNotALogError,
+    errno.ENOTEMPTY: duralog.DuraLogNotALogError,
+    errno.EACCES: duralog.DuraLogPermissionError,
+    errno.EPERM: duralog.DuraLogPermissionError,
+    errno.EROFS: duralog.DuraLogReadOnlyError,
+    errno.EPROTO: duralog.DuraLogVersionError,
+    errno.EIO: duralog.DuraLogDeviceError,
+    errno.ENOSPC: duralog.DuraLogNoSpaceError,
+    errno.EDQUOT: duralog.DuraLogNoSpaceError,
+    errno.EFBIG: duralog.DuraLogNoSpaceError,
+}
+
+
 def test_every_status_has_its_class() -> None:
-    special = {
-        errno.EINVAL: DuraLogConfigurationError,
-        errno.ERANGE: DuraLogConfigurationError,
-        errno.ENOTSUP: DuraLogConfigurationError,
-        errno.EMSGSIZE: DuraLogTooLargeError,
-        errno.EBADMSG: DuraLogCorruptionError,
-        errno.EAGAIN: DuraLogTimeoutError,
-        errno.ETIMEDOUT: DuraLogTimeoutError,
-    }
+    ring, flusher = duralog.DuraLogSharedMemoryError, duralog.DuraLogFlusherError
+    for number in errno.errorcode:
+        of_the_log = OF_THE_LOG.get(number, DuraLogIOError)
+        assert kind_of(number, _errors.ABOUT_LOG) is ALWAYS.get(number, of_the_log)
+        assert kind_of(number, _errors.ABOUT_RING) is ALWAYS.get(number, ring)
+        assert kind_of(number, _errors.ABOUT_FLUSHER) is ALWAYS.get(number, flusher)
+
+
+def test_every_error_survives_pickling() -> None:
     for number in errno.errorcode:
         error = _errors.error_from_status(-number, "the sentence", "/the/path")
-        assert type(error) is special.get(number, DuraLogIOError)
-        assert str(error) == "the sentence"
-        if isinstance(error, DuraLogIOError):
-            assert (error.errno, error.filename) == (number, "/the/path")
+        error.appended, error.lsn = 2, 64
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error)
+        assert (str(again), again.file_path, again.lsn) == ("the sentence", "/the/path", 64)
+        assert getattr(again, "errno", None) == getattr(error, "errno", None)
 
 
 def fails_with(number: int, path: Path, sentence: str, **options: Any) -> None:
