@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * See earlier.h. A record there, little-endian:
  *
- *    0-3: length of the payload   4: type, 1 JSON (an object), 2 text   5-8: CRC-32   9-: payload */
+ *    0-3: length of the payload   4: type, 1 JSON (an object), 2 text   5-8: CRC-32   9-: payload
+ */
 #include "store/earlier.h"
 
 #include "sys/file.h"
