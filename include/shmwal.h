@@ -282,13 +282,13 @@ typedef struct shmwal_hole {
     uint64_t end_lsn;
 } shmwal_hole;
 
-/* Goes on behind damage, for whoever would rather have the rest of a damaged log than nothing. To be
- * called after a read has returned -EBADMSG: looks for the next frame (what was synced together)
+/* Goes on behind damage, for whoever would rather have the rest of a damaged log than nothing. To
+ * be called after a read has returned -EBADMSG: looks for the next frame (what was synced together)
  * that is valid, fills *hole and returns 1; reading goes on there, until the next damage. 0 if
  * nothing valid follows: *hole is filled too, and the reader stays at the damage. What comes behind
  * a hole is whole and in order, but nobody can tell what stood in the hole. The strings are valid
- * until the next call on this reader. Changes no file. Errors: -EINVAL (the reader does not stand at
- * damage), -EIO. Blocks for reading files only. */
+ * until the next call on this reader. Changes no file. Errors: -EINVAL (the reader does not stand
+ * at damage), -EIO. Blocks for reading files only. */
 SHMWAL_API int shmwal_reader_salvage(shmwal_reader *reader, shmwal_hole *hole);
 
 /* Closes and frees; NULL does nothing. */

@@ -2,10 +2,10 @@
  *
  * Going on behind damage, when asked to: walk_salvage() of walk.h.
  *
- * What is yielded behind a hole are valid frames at or behind the LSN of the damage, within what the
- * next segment leaves of this one. So no record comes twice, in another order, or from behind a cut.
- * A segment whose header or size is spoiled is read as far as its frames speak for themselves: each
- * has the segment's salt, which its checksum covers.
+ * What is yielded behind a hole are valid frames at or behind the LSN of the damage, within what
+ * the next segment leaves of this one. So no record comes twice, in another order, or from behind a
+ * cut. A segment whose header or size is spoiled is read as far as its frames speak for themselves:
+ * each has the segment's salt, which its checksum covers.
  *
  * Knows walk, segment, format, sys, base. Changes with recovery's rules. */
 #include "base/error.h"

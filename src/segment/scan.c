@@ -190,10 +190,10 @@ int scan_find_salt(struct segment *segment)
     scan_start(&scan, segment);
     for (uint64_t at = FORMAT_BLOCK; found == 0 && at < segment->header.file_bytes;
          at += FORMAT_BLOCK) {
-        const void *block;
+        const void *block = NULL;
         const struct frame_header *frame;
         found = load(&scan, at, FORMAT_BLOCK, &block);
-        if (found < 0)
+        if (found < 0 || block == NULL)
             break;
         segment->header.salt = ((const struct frame_header *)block)->salt;
         found = load_frame(&scan, at, &frame);

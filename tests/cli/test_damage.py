@@ -276,7 +276,7 @@ def test_salvage_tells_scripts_of_the_hole(cli: Cli, log: Path, segment: Path) -
 
 
 def test_salvage_says_that_nothing_follows(cli: Cli, log: Path, segment: Path) -> None:
-    first, second, third = data_frames(segment)
+    _, second, third = data_frames(segment)
     for frame in (second, third):
         flip(segment, frame.offset + 80)
     done = cli("cat", log, "--salvage", "--json")
