@@ -41,6 +41,7 @@ from ._log import DuraLog
 
 if TYPE_CHECKING:
     from ._asyncio import AsyncDuraLog
+    from ._logging import DuraLogHandler
 
 __version__ = "1.0.0"
 
@@ -53,6 +54,7 @@ __all__ = [
     "DuraLogDeviceError",
     "DuraLogError",
     "DuraLogFlusherError",
+    "DuraLogHandler",
     "DuraLogIOError",
     "DuraLogNoSpaceError",
     "DuraLogNotALogError",
@@ -77,4 +79,8 @@ def __getattr__(name: str) -> Any:
         from ._asyncio import AsyncDuraLog
 
         return AsyncDuraLog
+    if name == "DuraLogHandler":
+        from ._logging import DuraLogHandler
+
+        return DuraLogHandler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -280,9 +280,7 @@ class AsyncDuraLog:
         """Syncs, then detaches; coroutines that still wait get DuraLogClosedError soon. The handle
         is closed also when the sync fails or is cancelled. Else as DuraLog.close."""
         try:
-            if self._log._handle is not None and (
-                self._log._options["flusher"] or self._log._flusher_runs()
-            ):
+            if self._log._handle is not None and self._log._is_served():
                 await self.sync(timeout)
         finally:
             with contextlib.suppress(DuraLogError):

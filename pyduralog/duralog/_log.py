@@ -375,14 +375,17 @@ class DuraLog:
         if self._handle is None:
             return
         try:
-            if self._options["flusher"] or self._flusher_runs():
+            if self._is_served():
                 self._reach(self._reserved_lsn(), "durable", deadline)
         except DuraLogClosedError:
             pass  # another thread was faster
         finally:
             self._handle = None
 
-    def _flusher_runs(self) -> bool:
+    def _is_served(self) -> bool:
+        """Whether what is committed becomes durable by and by."""
+        if self._options["flusher"]:
+            return True
         status = _native.Status(size=ctypes.sizeof(_native.Status))
         result = self._native.get_status(os.fsencode(self._path), ctypes.byref(status))
         return bool(result == 0 and status.state != _native.STATE_STOPPED)
