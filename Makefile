@@ -29,7 +29,8 @@ TEST_HELP_O := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(TEST_C),$(wildcard tes
 TESTS    := $(TEST_C:tests/c/%.c=$(B)/tests/%)
 MAN_SCD  := $(if $(shell command -v scdoc),$(wildcard tools/man/*.scd))
 MAN      := $(MAN_SCD:tools/man/%.scd=$(B)/man/%)
-C_FILES  := $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch] bench/*.[ch])
+C_FILES  := $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch] bench/*.[ch] \
+            bench/peers/*.[ch])
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
             -Wpointer-arith -Wformat=2 -Werror
@@ -184,10 +185,16 @@ torture-power: ## power loss: 100,000 states on ext4, 30,000 on xfs and on btrfs
 	DURALOG_FLUSHER=$(CURDIR)/$(B)/duralog-flusher $(POWER) --fs xfs --states 30000
 	DURALOG_FLUSHER=$(CURDIR)/$(B)/duralog-flusher $(POWER) --fs btrfs --states 30000
 
-bench: ## measure, beside the machine's own floors
-	@tools/setup quickstart
-	@$(MAKE) -s -j$(JOBS) all
-	@B=$(B) bench/run
+bench: ## measure beside floors and peers, 15 minutes; ARGS=--commit puts it into the documents
+bench-quick: ## less of everything, in under a minute
+bench-curves: ## cost as records, rings, logs and crowds grow, up to a log of 20 GiB
+bench-guard: ## measure, and fail where a ratio is worse than the committed one
+bench-quick: MODE := --quick
+bench-curves: MODE := --long
+bench-guard: MODE := --guard
+bench bench-quick bench-curves bench-guard:
+	@tools/setup bench
+	@B=$(B) build/venv/bin/python bench/run $(MODE) $(ARGS)
 
 format: ## format C and Python in place
 	@tools/setup check
@@ -195,12 +202,13 @@ format: ## format C and Python in place
 	build/venv/bin/ruff format .
 	build/venv/bin/ruff check --fix .
 
-# The two linters of C by themselves, for tests/run. clang-tidy counts what it left out on stderr.
+# The two linters of C by themselves, for tests/run. clang-tidy counts what it left out on stderr;
+# it leaves out the peers, whose headers need not be there.
 lint-format:
 	clang-format --dry-run -Werror $(C_FILES)
 
 lint-tidy:
-	printf '%s\n' $(filter %.c,$(C_FILES)) | \
+	printf '%s\n' $(filter-out bench/peers/%,$(filter %.c,$(C_FILES))) | \
 	    xargs -P $(JOBS) -I FILE clang-tidy --quiet FILE -- $(C_FLAGS) 2>/dev/null
 
 clean: ## remove what was built
@@ -211,7 +219,7 @@ help: ## this list
 
 always:
 .PHONY: all tests install quickstart check unit tsan asan valgrind python cli system kill model \
-        torture torture-power torture-programs lint bench format lint-format lint-tidy clean help \
-        always
+        torture torture-power torture-programs lint bench bench-quick bench-curves bench-guard \
+        format lint-format lint-tidy clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(FLUSH_O) $(TOOL_O) $(TEST_HELP_O) \
            $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/torture/*.c))) $(TEST_C:%.c=$(B)/obj/%.d)

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BYTES_MAX = 64 << 10 };
+enum { BYTES_MAX = 1 << 20 };
 
 static char record[BYTES_MAX];
 
@@ -63,7 +63,7 @@ int main(int count, char **words)
     size_t length = number_argument(count, words, 2, usage);
     shmwal_status status = {.size = sizeof status};
     if (length > BYTES_MAX)
-        end("BYTES", "up to 65536");
+        end("BYTES", "up to 1048576");
     memset(record, 0x5a, sizeof record);
     shmwal *log = log_open(path, SHMWAL_NO_FLUSHER);
     end_if(shmwal_get_status(path, &status), "status", shmwal_error());

@@ -5,11 +5,14 @@
  * durable.
  *
  * usage: bandwidth LOG BYTES TOTAL PRODUCERS. Prints MB/s (10^6 bytes): payload, what the users
- * appended, and log, with what the format adds. Knows the public header. */
+ * appended, and log, with what the format adds; and seconds of processor time for each GB (10^9
+ * bytes) of payload: flusher, its own, and all, the producers' too; and open, the milliseconds that
+ * the first process took to open the log. Knows the public header. */
 #include "log.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 struct job {
     shmwal *log;
@@ -33,6 +36,14 @@ static void produce(void *context, unsigned index)
         log_append(job->log, job->record, job->length);
 }
 
+static double spent_s(int who)
+{
+    struct rusage usage;
+    getrusage(who, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
 static char *make_record(size_t length)
 {
     char *record = malloc(length + 1);
@@ -52,19 +63,24 @@ int main(int count, char **words)
     if (length == 0 || producers == 0)
         end("BYTES and PRODUCERS", "at least 1");
     char *record = make_record(length);
+    int64_t opening = now_ns();
     shmwal *log = log_open(path, 0);
+    report("open", (double)(now_ns() - opening) / 1e6);
     struct job job = {log, record, length, (total + length * producers - 1) / length / producers};
     struct task task = {WORKER_PROCESSES, producers, prepare, produce, &job};
 
     struct run *run = run_begin(&task);
-    int64_t start = now_ns();
+    int64_t start = now_ns(), cpu_start = log_flusher_cpu_ns(path);
     run_end(run);
     log_sync(log);
     double seconds = (double)(now_ns() - start) / 1e9;
 
+    double flusher_s = (double)(log_flusher_cpu_ns(path) - cpu_start) / 1e9;
     double payload = (double)(job.records * producers) * (double)length;
     report("payload", payload / 1e6 / seconds);
     report("log", (double)shmwal_reserved_lsn(log) / 1e6 / seconds);
+    report("flusher", flusher_s / (payload / 1e9));
+    report("all", (flusher_s + spent_s(RUSAGE_CHILDREN)) / (payload / 1e9));
     shmwal_close(log);
     free(record);
     return 0;

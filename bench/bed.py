@@ -6,19 +6,22 @@ Knows the Makefiles and the command line tools. Changes when a tool's arguments 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 ROOT = Path(__file__).resolve().parent.parent
+TMPFS = Path("/dev/shm")
 FIO_DEPTHS = (1, 4, 8)
 FIO_SETTINGS = (
     *("--rw=write", "--bs=1m", "--direct=1", "--sync=dsync", "--fallocate=native"),
@@ -54,8 +57,9 @@ class Bed:
     def __init__(self, build: Path, parent: Path) -> None:
         self.build = ROOT / build
         self.directory = parent.absolute() / f"run-{os.getpid()}"
-        self.has_fio = False
+        self.made_parent = not parent.exists()
         self.sync_methods: Counter[str] = Counter()  # how often a flusher chose which
+        self.numbers = itertools.count()  # of what was made here
 
     def __enter__(self) -> Bed:
         self.directory.mkdir(parents=True)
@@ -68,25 +72,103 @@ class Bed:
         trace: TracebackType | None,
     ) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
-        with suppress(OSError):
-            self.directory.parent.rmdir()  # unless somebody else uses it
+        if self.made_parent:
+            with suppress(OSError):
+                self.directory.parent.rmdir()  # unless somebody else uses it
 
-    # ---- Setting up ----
-
-    def set_up(self) -> None:
-        """Builds; the packages that only the floors need may be missing."""
-        self.has_fio = install("fio", lambda: shutil.which("fio") is not None)
-        install("libisal-dev", lambda: Path("/usr/include/isa-l/crc.h").exists())
+    def build_all(self) -> None:
         build = self.build.relative_to(ROOT) if ROOT in self.build.parents else self.build
         jobs = f"-j{os.cpu_count() or 2}"
         output_of(["make", "-s", jobs, f"B={build}", "all"])
         output_of(["make", "-s", jobs, "-f", "bench/Makefile", f"B={build}"])
 
+    def has(self, program: str) -> bool:
+        """Whether it was built: a peer is only where its library is."""
+        return (self.build / "bench" / program).exists()
+
     # ---- Running ----
+
+    def environment(self) -> dict[str, str]:
+        """What finds the flusher and the library that were just built."""
+        return {
+            "DURALOG_FLUSHER": str(self.build / "duralog-flusher"),
+            "DURALOG_LIBRARY": str(self.build / "libshmwal.so"),
+        }
+
+    def new_path(self, below: Path | None = None) -> Path:
+        return (below or self.directory) / f"data-{os.getpid()}-{next(self.numbers)}"
+
+    def measure(self, program: str, *arguments: str | int | Path) -> Values:
+        """What the program has measured: its lines of name and value."""
+        words = [str(self.build / "bench" / program), *map(str, arguments)]
+        text = output_of(words, **self.environment())
+        pairs = (line.split() for line in text.splitlines())
+        return {name: float(value) for name, value in pairs}
+
+    def measure_log(
+        self,
+        program: str,
+        *arguments: str | int | Path,
+        below: Path | None = None,
+        ring_bytes: int = 0,
+    ) -> Values:
+        """The same on a new log, discarded afterwards; the device is done with that too before the
+        next thing is measured."""
+        with self.log(below, ring_bytes) as log:
+            return self.measure(program, log, *arguments)
+
+    def measure_peer(self, program: str, *arguments: str | int | Path) -> Values:
+        """The same for a peer, which makes what it needs at the path that it is given."""
+        path = self.new_path()
+        try:
+            return self.measure(f"peers/{program}", path, *arguments)
+        finally:
+            for left in path.parent.glob(f"{path.name}*"):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            os.sync()
+
+    def fio_mb_s(self, depth: int, total: int) -> Values:
+        """The device's own sequential synchronous write, in MB/s, several blocks of 1 MiB in
+        flight: over a new file, as a log that grows must write, and over one that exists."""
+        file = self.new_path()
+        here = ("--name=floor", f"--filename={file}", f"--size={total}", f"--iodepth={depth}")
+        values = {}
+        for state in ("new", "old"):
+            text = output_of(["fio", *here, *FIO_SETTINGS])
+            job = json.loads(text[text.index("{") :])["jobs"][0]
+            values[state] = float(job["write"]["bw_bytes"]) / 1e6
+        file.unlink()
+        os.sync()
+        return values
+
+    # ---- Logs ----
+
+    @contextmanager
+    def log(self, below: Path | None = None, ring_bytes: int = 0) -> Iterator[Path]:
+        """A path for a log, whose flusher and files are gone in the end."""
+        path = self.new_path(below)
+        if ring_bytes:
+            output_of([self.build / "duralog", "create", path, "--ring-bytes", str(ring_bytes)])
+        try:
+            yield path
+        except BaseException:
+            self.discard(path, was_interrupted=True)
+            raise
+        self.note_sync_method(path)
+        self.discard(path)
+        os.sync()
+
+    @contextmanager
+    def memory_directory(self) -> Iterator[Path]:
+        """A directory where no device waits: on tmpfs."""
+        with tempfile.TemporaryDirectory(prefix="duralog-bench-", dir=TMPFS) as directory:
+            yield Path(directory)
 
     def discard(self, log: Path, was_interrupted: bool = False) -> None:
         """Ends the log's flusher, which removes the ring, and then the log. A ring that was left
         without a flusher gets one first: nobody else would remove it."""
+        if not log.exists():
+            return
         duralog = self.build / "duralog"
         if was_interrupted:
             self.try_tool(duralog, "append", log)
@@ -95,67 +177,19 @@ class Bed:
 
     def try_tool(self, *words: str | Path) -> None:
         try:
-            output_of(words, DURALOG_FLUSHER=str(self.build / "duralog-flusher"))
+            output_of(words, **self.environment())
         except Failure as failure:
             print(f"bench: {failure}", file=sys.stderr)
 
-    def measure(self, program: str, *arguments: str | int | Path) -> Values:
-        """What the program has measured: its lines of name and value."""
-        words = [str(self.build / "bench" / program), *map(str, arguments)]
-        text = output_of(words, DURALOG_FLUSHER=str(self.build / "duralog-flusher"))
-        pairs = (line.split() for line in text.splitlines())
-        return {name: float(value) for name, value in pairs}
-
-    def measure_log(
-        self, program: str, *arguments: str | int | Path, below: Path | None = None
-    ) -> Values:
-        """The same on a new log, discarded afterwards; the device is done with that too before the
-        next thing is measured."""
-        log = (below or self.directory) / f"log-{os.getpid()}"
-        try:
-            values = self.measure(program, log, *arguments)
-        except BaseException:
-            self.discard(log, was_interrupted=True)
-            raise
-        self.note_sync_method(log)
-        self.discard(log)
-        os.sync()
-        return values
-
     def note_sync_method(self, log: Path) -> None:
         """The flusher tells in its own log file what its probe has chosen."""
-        said = re.search(
-            r", ([^,]*sync|[^,]*DSYNC)$", (log / "flusher.log").read_text(), re.MULTILINE
-        )
-        self.sync_methods[said[1] if said else "?"] += 1
+        with suppress(FileNotFoundError):
+            told = (log / "flusher.log").read_text()
+            said = re.search(r", ([^,]*sync|[^,]*DSYNC)$", told, re.MULTILINE)
+            self.sync_methods[said[1] if said else "?"] += 1
 
-    def fio_mb_s(self, depth: int, total: int) -> Values:
-        """The device's own sequential synchronous write, in MB/s, several blocks of 1 MiB in
-        flight: over a new file, as a log that grows must write, and over one that exists."""
-        file = self.directory / "fio.data"
-        here = ("--name=floor", f"--filename={file}", f"--size={total}", f"--iodepth={depth}")
-        values = {}
-        for state in ("new", "old"):
-            text = output_of(["fio", *here, *FIO_SETTINGS])
-            job = json.loads(text[text.index("{") :])["jobs"][0]
-            values[state] = float(job["write"]["bw_bytes"]) / 1e6
-        file.unlink()
-        return values
-
-
-def install(package: str, is_there: Callable[[], bool]) -> bool:
-    """Whether the package is there in the end."""
-    if is_there():
-        return True
-    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if shutil.which("apt-get") is None or (root and shutil.which("sudo") is None):
-        print(f"bench: no {package}: a floor will be missing; install it", file=sys.stderr)
-        return False
-    print(f"bench: installing {package} with apt-get", file=sys.stderr)
-    apt = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y"]
-    lock = ["-o", "DPkg::Lock::Timeout=300"]
-    try:
-        output_of([*apt, *lock, "install", "--no-install-recommends", package])
-    except Failure as failure:
-        print(f"bench: {failure}\nbench: a floor will be missing", file=sys.stderr)
-    return is_there()
+    def methods(self) -> str:
+        """What the flushers have chosen since this was last asked; for a part's note."""
+        chosen = ", ".join(f"{name} {count} times" for name, count in self.sync_methods.items())
+        self.sync_methods.clear()
+        return f"the flushers' probes chose {chosen}"

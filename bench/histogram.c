@@ -52,7 +52,7 @@ uint64_t histogram_percentile(const struct histogram *histogram, double percent)
 
 void histogram_report(const struct histogram *histogram, const char *name)
 {
-    static const double percents[] = {50, 99, 99.9, 100};
+    static const double percents[] = {50, 75, 90, 95, 99, 99.5, 99.9, 99.99, 100};
     for (unsigned i = 0; i < sizeof percents / sizeof percents[0]; i++) {
         char full[64];
         snprintf(full, sizeof full, "%s.p%g", name, percents[i]);

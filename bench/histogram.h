@@ -28,7 +28,7 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
  * percentile is never told better than it was. 0 if empty. */
 uint64_t histogram_percentile(const struct histogram *histogram, double percent);
 
-/* Reports p50, p99, p99.9 and the maximum in microseconds, as NAME.p50 and so on. */
+/* Reports p50 to p99.99, and the maximum as p100, in microseconds, as NAME.p50 and so on. */
 void histogram_report(const struct histogram *histogram, const char *name);
 
 #endif

@@ -9,6 +9,8 @@
 #include "shmwal.h"
 #include "support.h"
 
+#include <time.h>
+
 /* Creates the log if need be; `flags` as in shmwal_options. */
 static inline shmwal *log_open(const char *path, uint32_t flags)
 {
@@ -44,6 +46,24 @@ static inline void log_attach(shmwal *log)
 static inline void log_sync(shmwal *log)
 {
     log_wait(log, shmwal_reserved_lsn(log));
+}
+
+/* 0 if none runs. */
+static inline int log_flusher_pid(const char *path)
+{
+    shmwal_status status = {.size = sizeof status};
+    end_if(shmwal_get_status(path, &status), "status", shmwal_error());
+    return (int)status.flusher_pid;
+}
+
+/* The processor time that the flusher has used so far, all of its threads. */
+static inline int64_t log_flusher_cpu_ns(const char *path)
+{
+    clockid_t clock;
+    struct timespec spent;
+    if (clock_getcpuclockid(log_flusher_pid(path), &clock) != 0 || clock_gettime(clock, &spent) < 0)
+        end("the flusher's processor time", "is there a flusher?");
+    return spent.tv_sec * NS_PER_S + spent.tv_nsec;
 }
 
 #endif

@@ -1,50 +1,73 @@
 # SPDX-License-Identifier: MIT
-"""What was measured, beside its floor: rows, their ratios, and the table that a person reads.
+"""What was measured: rows beside their floors, curves, and the parts that hold them.
 
-Knows nobody. Changes when the table should say something else.
+They go to results.json and come back from it, so that tables, pictures and the guard all speak of
+what a run has written down. Knows nobody. Changes when a result has something else to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from statistics import median
-from textwrap import wrap
 from typing import Any
+
+DIGITS = 5
+TIMES = {"ns", "us", "ms"}
 
 
 @dataclass
 class Row:
     """One line of the table. `ours` and `floor` hold a value a round; those of the same round were
-    measured right after one another, so ratios are taken round by round."""
+    measured right after one another, so ratios are taken round by round. Without a floor the value
+    itself is held against the goal."""
 
     what: str
     unit: str
     ours: list[float]
     floor_name: str = ""
     floor: list[float] = field(default_factory=list)
-    goal: str = ""
-    in_time: bool = False  # the ratio is of times (smaller is better), not of speeds
+    goal: str = ""  # ">= 0.60" or "<= 1.5", of the ratio; without a floor of the value
+    goal_name: str = ""  # "P1"
+    says: str = ""  # what the goal is about, for the table of goals
+    less: bool = False  # the ratio is of times or costs: less is better
+    is_headline: bool = False  # stands in README.md, too
 
     def ratios(self) -> list[float]:
-        """Speeds: ours over the floor's, whether they are told as rates or as times."""
-        pairs = zip(self.ours, self.floor)
-        if self.is_time() and not self.in_time:
+        """Speeds: ours over the floor's, whether they are told as rates or as times. With `less`
+        ours over the floor's as they are told."""
+        pairs = list(zip(self.ours, self.floor))
+        if self.unit in TIMES and not self.less:
             return [floor / ours for ours, floor in pairs if ours]
         return [ours / floor for ours, floor in pairs if floor]
 
-    def is_time(self) -> bool:
-        return self.unit in {"ns", "us", "ms"}
+    def figures(self) -> list[float]:
+        """What the goal is about, and what the guard compares, round by round."""
+        return self.ratios() if self.floor else self.ours
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "what": self.what,
-            "unit": self.unit,
-            "ours": spread(self.ours),
-            "floor": {"name": self.floor_name, **spread(self.floor)},
-            "ratio": {"of": "times" if self.in_time else "speeds", **spread(self.ratios())},
-            "goal": self.goal,
-        }
+    def is_less_better(self) -> bool:
+        return self.less or self.goal.startswith("<")
+
+    def is_reached(self) -> bool:
+        sign, bound = self.goal.split()
+        middle = median(self.figures())
+        return middle >= float(bound) if sign == ">=" else middle <= float(bound)
+
+
+@dataclass
+class Curve:
+    """How something changes as something grows: `lines` by name, each a list of (x, values by
+    round); `floors` are levels that do not depend on x."""
+
+    name: str  # the picture's file name
+    title: str
+    x: str
+    y: str
+    lines: dict[str, list[tuple[float, list[float]]]] = field(default_factory=dict)
+    floors: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, line: str, x: float, values: list[float]) -> None:
+        if values:
+            self.lines.setdefault(line, []).append((x, values))
 
 
 @dataclass
@@ -53,63 +76,40 @@ class Part:
 
     name: str
     question: str
-    rows: list[Row]
-    note: str = ""  # what could not be measured, and why
+    rows: list[Row] = field(default_factory=list)
+    note: str = ""  # settings; what could not be measured, and why
+    curves: list[Curve] = field(default_factory=list)
+    seconds: float = 0
+    date: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        rows = [row.as_json() for row in self.rows]
-        return {"name": self.name, "question": self.question, "rows": rows, "note": self.note}
+        return {**rounded(asdict(self)), "rows": [row_as_json(row) for row in self.rows]}
+
+    @classmethod
+    def from_json(cls, json: dict[str, Any]) -> Part:
+        names = {one.name for one in fields(Row)}
+        rows = [Row(**{k: v for k, v in row.items() if k in names}) for row in json["rows"]]
+        curves = [Curve(**curve) for curve in json["curves"]]
+        return cls(**{**json, "rows": rows, "curves": curves})
 
 
-def spread(values: list[float]) -> dict[str, Any]:
-    if not values:
-        return {"rounds": []}
-    ends = {"min": min(values), "max": max(values)}
-    return {"median": median(values), **ends, "rounds": values}
+def row_as_json(row: Row) -> dict[str, Any]:
+    """With the ratio, which a reader of the file need not compute; it is not read back."""
+    told: dict[str, Any] = rounded(asdict(row))
+    if row.floor and row.ratios():
+        ratios = row.ratios()
+        told["ratio"] = rounded({"median": median(ratios), "min": min(ratios), "max": max(ratios)})
+    if row.goal and row.figures():
+        told["reached"] = row.is_reached()
+    return told
 
 
-# ---- The table -----------------------------------------------------------------------------------
-
-COLUMNS = 100
-HEAD = ("", "ours", "floor", "", "ratio of", "min - max", "goal")
-
-
-def number(value: float) -> str:
-    """Three digits, and thousands apart."""
-    if value >= 1000:
-        return f"{round(value, 2 - len(str(int(value)))):,.0f}"
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    ratios = row.ratios()
-    ours = f"{number(median(row.ours))} {row.unit}".rstrip()
-    if not ratios:
-        return (row.what, ours, "", row.floor_name, "", "", row.goal)
-    floor = f"{number(median(row.floor))} {row.unit}".rstrip()
-    middle = f"{median(ratios):.2f} {'time' if row.in_time else 'speed'}"
-    ends = f"{min(ratios):.2f} - {max(ratios):.2f}"
-    return (row.what, ours, floor, row.floor_name, middle, ends, row.goal)
-
-
-def table(parts: Iterable[Part]) -> str:
-    """All parts, their columns aligned with one another."""
-    parts = list(parts)
-    lines = {part.name: [cells(row) for row in part.rows] for part in parts}
-    everything = [HEAD, *(line for part in lines.values() for line in part)]
-    widths = [max(len(line[i]) for line in everything) for i in range(len(HEAD))]
-    text = [aligned(HEAD, widths)]
-    for part in parts:
-        text += ["", *wrap(f"{part.name}: {part.question}", COLUMNS)]
-        text += [aligned(line, widths) for line in lines[part.name]]
-        text += [f"  ({part.note})"] if part.note else []
-    return "\n".join(text)
-
-
-def aligned(line: tuple[str, ...], widths: list[int]) -> str:
-    """Numbers to the right, words to the left."""
-    words = [
-        cell.rjust(width) if column in {1, 2} else cell.ljust(width)
-        for column, (cell, width) in enumerate(zip(line, widths))
-    ]
-    return ("  " + "  ".join(words)).rstrip()
+def rounded(value: Any) -> Any:
+    """No more digits than were measured."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(one) for one in value]
+    return value

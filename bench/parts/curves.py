@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Parts that ask what something costs as it grows: the record, the ring, the crowd of waiters.
+
+Knows the programs append, bandwidth and waiters. Changes when a curve is added.
+"""
+
+from __future__ import annotations
+
+from bed import Bed
+from rows import Curve, Part
+
+from parts.common import GIB, KIB, MIB, Rounds, Scale, best, rounds
+from parts.disk import PRODUCERS, add_fio, fio_best
+from parts.many import KINDS, MANY
+
+RECORDS = (16, 64, 256, KIB, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB)
+RECORDS_MAX = 3_000_000  # at a time: small ones take long for few bytes
+RINGS = (MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB, GIB)
+WAITERS_MS = 500
+OVERWRITES = 500
+
+
+def sizes(bed: Bed, scale: Scale) -> Part:
+    got = Rounds()
+    for _ in rounds("sizes", scale.curve_rounds):
+        add_fio(bed, got, scale.bytes)
+        for length in RECORDS:
+            total = min(scale.bytes // 4, RECORDS_MAX * length)
+            got.add(f"{length} ", bed.measure_log("bandwidth", length, total, PRODUCERS))
+            got.add(f"{length} append ", bed.measure_log("append", length))
+    title = "Payload a second, over the size of a record"
+    curve = Curve("sizes", title, "bytes a record", "MB/s")
+    for length in RECORDS:
+        curve.add("durable, two producers", length, got[f"{length} payload"])
+        for name, key in (("committed, one producer", "ours"), ("copy + CRC32C", "crc32c")):
+            times = got[f"{length} append {key}"]
+            curve.add(name, length, [1e3 * length / ns for ns in times])
+    for state, name in (("old", "fio, overwriting"), ("new", "fio, new file")):
+        if fio_best(got, state):
+            curve.floors[name] = fio_best(got, state)
+    return Part("sizes", "as records grow: payload committed and durable", curves=[curve])
+
+
+def rings(bed: Bed, scale: Scale) -> Part:
+    got = Rounds()
+    for _ in rounds("rings", scale.curve_rounds):
+        for ring in RINGS:
+            arguments = (KIB, scale.bytes // 4, PRODUCERS)
+            values = bed.measure_log("bandwidth", *arguments, ring_bytes=ring)
+            got.add(f"{ring} ", values)
+    speed = Curve("rings", "Durable bandwidth, 1 KiB records", "bytes of ring", "MB/s")
+    start = Curve("attach", "Opening a new log", "bytes of ring", "milliseconds")
+    for ring in RINGS:
+        speed.add("two producers", ring, got[f"{ring} payload"])
+        start.add("first process", ring, got[f"{ring} open"])
+    return Part(
+        "rings", "as the ring grows: bandwidth, and the time to open", curves=[speed, start]
+    )
+
+
+def crowds(bed: Bed, scale: Scale) -> Part:
+    got = Rounds()
+    scratch = bed.directory / "scratch"
+    for _ in rounds("crowds", scale.curve_rounds):
+        got.add("floor ", bed.measure_log("latency", scratch, OVERWRITES, 0))
+        for kind in KINDS:
+            for count in MANY:
+                values = bed.measure_log("waiters", kind, count, WAITERS_MS)
+                got.add(f"{count} {kind} ", values)
+    rate = Curve("waiters", "Each waits for its own record", "waiters", "commits/s")
+    wait = Curve("waits", "How long each waits", "waiters", "microseconds")
+    scratch.unlink()
+    rate.floors["4 KiB overwrites, one after another"] = [
+        1e6 / us for us in best(min, got["floor direct.p50"], got["floor fdatasync.p50"])
+    ]
+    for kind in KINDS:
+        for count in MANY:
+            rate.add(kind, count, got[f"{count} {kind} rate"])
+            wait.add(f"{kind}, p50", count, got[f"{count} {kind} wait.p50"])
+            wait.add(f"{kind}, p99", count, got[f"{count} {kind} wait.p99"])
+    return Part(
+        "crowds", "as waiters grow: commits a second, and how long each waits", curves=[rate, wait]
+    )
