@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import structlog
-from conftest import ROOT, stop
+from conftest import COMMAND, ROOT, stop
 from duralog import (
     DuraLog,
     DuraLogClosedError,
@@ -188,6 +188,21 @@ def test_filters_are_asked(log: DuraLog, path: Path) -> None:
             logger.info(text)
         logger.debug("too low")
     assert messages(path) == ["a", "b"]
+
+
+def test_the_command_line_prints_lines(logger: logging.Logger, path: Path) -> None:
+    logger.warning("slow", extra={"seconds": 1.5})
+    try:
+        raise LookupError("gone")
+    except LookupError:
+        logger.exception("failed")
+    logger.handlers[0].flush()
+    shown = subprocess.run([COMMAND, "cat", path], check=True, capture_output=True, text=True)
+    first, second, *traceback = shown.stdout.splitlines()
+    assert first.endswith('WARNING app.web: slow {"seconds":1.5}')
+    assert second.endswith("ERROR app.web: failed")
+    assert traceback[0] == "    Traceback (most recent call last):"
+    assert traceback[-1] == "    LookupError: gone"
 
 
 # ---- From whom -----------------------------------------------------------------------------------

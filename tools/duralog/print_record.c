@@ -2,11 +2,13 @@
  *
  * Records on stdout. See print_record.h.
  *
- * Knows json, base64, utf8, message, include/shmwal.h. Changes when a record type comes. */
+ * Knows json, base64, utf8, log_line, message, include/shmwal.h. Changes when a record type
+ * comes. */
 #include "print_record.h"
 
 #include "base64.h"
 #include "json.h"
+#include "log_line.h"
 #include "message.h"
 #include "utf8.h"
 
@@ -112,12 +114,22 @@ static bool print_as_json(struct printer *printer, const shmwal_record *record)
     return !ferror_unlocked(stdout);
 }
 
-bool print_record(struct printer *printer, const shmwal_record *record)
+static bool print_as_it_is(const shmwal_record *record)
 {
-    if (printer->generator)
-        return print_as_json(printer, record);
     fwrite_unlocked(record->data, 1, record->length, stdout);
     putc_unlocked('\n', stdout);
+    return !ferror_unlocked(stdout);
+}
+
+bool print_record(struct printer *printer, const shmwal_record *record)
+{
+    struct log_line line;
+    if (printer->generator)
+        return print_as_json(printer, record);
+    if (record->type != SHMWAL_JSON || !scratch_reserve(printer, record->length) ||
+        !log_line_parse(record->data, record->length, printer->scratch, &line))
+        return print_as_it_is(record);
+    log_line_print(&line);
     return !ferror_unlocked(stdout);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Records on stdout, as `cat` and `follow` show them: as they are, or as JSON, one a line.
+ * Records on stdout, as `cat` and `follow` show them: as they are, those of logging handlers as
+ * lines of a log; or as JSON, one a line.
  *
- * Knows json, base64, utf8, message, include/shmwal.h. The output is fixed: scripts read it. */
+ * Knows json, base64, utf8, log_line, message, include/shmwal.h. The output is fixed: scripts read
+ * it. */
 #ifndef DURALOG_PRINT_RECORD_H
 #define DURALOG_PRINT_RECORD_H
 
@@ -13,7 +15,7 @@
 #include <yajl/yajl_gen.h>
 
 struct printer {
-    yajl_gen generator; /* NULL: records as they are */
+    yajl_gen generator; /* NULL: no JSON */
     char *scratch;
     size_t scratch_size;
 };
