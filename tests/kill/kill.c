@@ -9,7 +9,7 @@
  * wait for durability, so that takeovers happen under waiters; some reserve and are killed between
  * reserve and commit.
  *
- *   kill LOG [ROUNDS [SEED]]      prints the seed; with it again, the same choices are made */
+ *   kill LOG [ROUNDS [SEED [WORKERS]]]     prints the seed; with it again, the same choices are made */
 #include <shmwal.h>
 
 #include <errno.h>
@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORKERS = 4, LENGTH_MAX = 3000 };
+enum { WORKERS_MAX = 64, LENGTH_MAX = 3000 };
 
 /* What a record says of itself; the rest of it is filled with the low byte of `index`. */
 struct claim {
@@ -42,6 +42,8 @@ struct tally {
 
 static struct tally *tallies;
 static const char *path;
+static unsigned workers = 4;
+static uint64_t kills; /* that met a living process */
 
 static void die(const char *what)
 {
@@ -93,7 +95,7 @@ static void work(unsigned round, unsigned worker, unsigned seed)
         else
             append_in_place(log, &claim, length, &lsn);
         atomic_store(&tallies[worker].appended, i + 1);
-        if (worker == 3 || rand_r(&seed) % 1000 == 0) {
+        if (worker % 4 == 3 || rand_r(&seed) % 1000 == 0) {
             if (shmwal_wait(log, lsn, SHMWAL_DURABLE, -1) < 0)
                 die("wait");
             atomic_store(&tallies[worker].durable_lsn, lsn);
@@ -111,33 +113,38 @@ static void kill_flusher(void)
 {
     shmwal_status status = {.size = sizeof status};
     if (shmwal_get_status(path, &status) == 0 && status.flusher_pid > 0)
-        kill((pid_t)status.flusher_pid, SIGKILL);
+        kills += kill((pid_t)status.flusher_pid, SIGKILL) == 0;
 }
 
 /* Lets workers loose, kills at random; returns when all workers are gone. */
 static void rage(unsigned round, unsigned *seed)
 {
-    pid_t workers[WORKERS];
-    memset(tallies, 0, WORKERS * sizeof *tallies);
-    for (unsigned i = 0; i < WORKERS; i++) {
+    pid_t pids[WORKERS_MAX];
+    memset(tallies, 0, WORKERS_MAX * sizeof *tallies);
+    for (unsigned i = 0; i < workers; i++) {
         unsigned worker_seed = (unsigned)rand_r(seed);
-        workers[i] = fork();
-        if (workers[i] == 0)
+        pids[i] = fork();
+        if (pids[i] == 0)
             work(round, i, worker_seed);
     }
     pause_us(1000 + (unsigned)rand_r(seed) % 60000);
     unsigned order = (unsigned)rand_r(seed);
     if (order % 4 == 0)
         kill_flusher(); /* before the workers: they find a successor or are killed waiting */
-    for (unsigned i = 0; i < WORKERS; i++) {
+    for (unsigned i = 0; i < workers; i++) {
         if (rand_r(seed) % 3 == 0)
             pause_us((unsigned)rand_r(seed) % 5000);
-        kill(workers[(i + order) % WORKERS], SIGKILL);
+        kill(pids[(i + order) % workers], SIGKILL);
     }
     if (order % 4 == 1 || order % 4 == 2)
         kill_flusher();
-    for (unsigned i = 0; i < WORKERS; i++)
-        waitpid(workers[i], NULL, 0);
+    for (unsigned i = 0; i < workers; i++) {
+        int status;
+        waitpid(pids[i], &status, 0);
+        check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "ended before it was killed",
+              round, i);
+        kills++;
+    }
 }
 
 static bool filled(const shmwal_record *record, const struct claim *claim)
@@ -152,7 +159,7 @@ static bool filled(const shmwal_record *record, const struct claim *claim)
 /* Reads what the round added and holds it against the tallies; returns the log's end. */
 static uint64_t judge(unsigned round, uint64_t from_lsn, uint64_t *records)
 {
-    uint64_t found[WORKERS] = {0}, end;
+    uint64_t found[WORKERS_MAX] = {0}, end;
     shmwal_reader *reader;
     shmwal_record record;
     shmwal *log;
@@ -168,7 +175,7 @@ static uint64_t judge(unsigned round, uint64_t from_lsn, uint64_t *records)
         struct claim claim;
         check(record.length >= sizeof claim, "a record is too short", round, 0);
         memcpy(&claim, record.data, sizeof claim);
-        check(claim.round == round && claim.worker < WORKERS, "a foreign record", round, 0);
+        check(claim.round == round && claim.worker < workers, "a foreign record", round, 0);
         check(claim.index == found[claim.worker], "a record is missing, doubled or out of order",
               round, claim.worker);
         check(filled(&record, &claim), "a record's bytes were altered", round, claim.worker);
@@ -178,7 +185,7 @@ static uint64_t judge(unsigned round, uint64_t from_lsn, uint64_t *records)
     if (got < 0)
         die("read");
     shmwal_reader_close(reader);
-    for (unsigned i = 0; i < WORKERS; i++) {
+    for (unsigned i = 0; i < workers; i++) {
         uint64_t appended = atomic_load(&tallies[i].appended);
         check(found[i] >= appended, "an append had returned, and its record is not there", round,
               i);
@@ -197,14 +204,16 @@ int main(int count, char **words)
     unsigned seed = count > 3 ? (unsigned)strtoul(words[3], NULL, 10) : (unsigned)time(NULL);
     unsigned first_seed = seed;
     uint64_t end = 0, records = 0;
-    if (count < 2) {
-        fprintf(stderr, "usage: kill LOG [ROUNDS [SEED]]\n");
+    if (count > 4)
+        workers = (unsigned)atoi(words[4]);
+    if (count < 2 || workers == 0 || workers > WORKERS_MAX) {
+        fprintf(stderr, "usage: kill LOG [ROUNDS [SEED [WORKERS]]]\n");
         return 2;
     }
     path = words[1];
     printf("seed %u\n", first_seed);
     fflush(stdout);
-    tallies = mmap(NULL, WORKERS * sizeof *tallies, PROT_READ | PROT_WRITE,
+    tallies = mmap(NULL, WORKERS_MAX * sizeof *tallies, PROT_READ | PROT_WRITE,
                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     shmwal_options options = SHMWAL_OPTIONS_INIT;
     options.ring_bytes = 1 << 20;
@@ -222,7 +231,7 @@ int main(int count, char **words)
         die("verify");
     if (result.damaged || result.torn || result.records != records)
         die("verify found another log than was read");
-    printf("%u rounds, %" PRIu64 " records, %" PRIu64 " bytes: nothing lost\n", rounds, records,
-           end);
+    printf("%u rounds, %" PRIu64 " kills, %" PRIu64 " records, %" PRIu64 " bytes: nothing lost\n",
+           rounds, kills, records, end);
     return 0;
 }
