@@ -111,6 +111,12 @@ $(B)/tests/flusher_lossy_%: $(B)/obj/tests/torture/lossy_%.o $(FLUSH_O) $(B)/lib
 	$(CC) $(LD_FLAGS) -o $@ $^ -l:libnuma.a \
 	    $$(sed -n '1,10s/.*LDFLAGS: *\([^*]*\).*/\1/p' tests/torture/lossy_$*.c)
 
+# x86-64 only. Calls into the C library go through a table that is full from the start: see
+# stepping.h.
+$(B)/tests/step: $(B)/obj/tests/step/step.o $(B)/libshmwal.a
+	@mkdir -p $(@D)
+	$(CC) $(LD_FLAGS) -Wl,-z,now -o $@ $^
+
 .SECONDARY: $(TEST_C:%.c=$(B)/obj/%.o)
 
 # ---- Installing ----------------------------------------------------------------------------------
@@ -170,13 +176,23 @@ kill: ## SIGKILL at random moments, a hundred rounds
 model: ## the ring's protocol, checked exhaustively, and its mutants
 torture: ## faults of the store, the short forms: power loss
 lint: ## formatters, linters, types and the rules of the house
-unit tsan asan valgrind python cli system kill model torture lint:
+step: ## SIGKILL between two instructions of the public calls, a sample of them
+unit tsan asan valgrind python cli system kill step model torture lint:
 	@tools/setup check
 	@$(RUN) $@
 
 # Long forms. A seed that finds something is printed, and finds it again.
 SEED ?= 1
 POWER := nice -n 19 $(B)/tests/power --seed $(SEED)
+
+torture-kill: ## SIGKILL at random moments, 100,000 times; some twenty minutes
+	@tools/setup check
+	@$(MAKE) -s -j$(JOBS) all $(B)/tests/kill
+	B=$(B) tests/kill/campaign
+
+torture-step: ## SIGKILL between any two instructions of the public calls; an hour or so
+	@tools/setup check
+	@STRIDE=1 $(RUN) step
 
 torture-power: ## power loss: 100,000 states on ext4, 30,000 on xfs and on btrfs; an hour or so
 	@tools/setup check
@@ -218,8 +234,10 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 always:
-.PHONY: all tests install quickstart check unit tsan asan valgrind python cli system kill model \
-        torture torture-power torture-programs lint bench bench-quick bench-curves bench-guard \
-        format lint-format lint-tidy clean help always
+.PHONY: all tests install quickstart check unit tsan asan valgrind python cli system kill step model \
+        torture torture-kill torture-step torture-power torture-programs lint bench bench-quick \
+        bench-curves bench-guard format lint-format lint-tidy clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(FLUSH_O) $(TOOL_O) $(TEST_HELP_O) \
-           $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/torture/*.c))) $(TEST_C:%.c=$(B)/obj/%.d)
+           $(patsubst %.c,$(B)/obj/%.o,\
+               $(wildcard tests/kill/*.c tests/step/*.c tests/torture/*.c))) \
+           $(TEST_C:%.c=$(B)/obj/%.d)

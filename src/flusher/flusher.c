@@ -52,6 +52,7 @@ static void take_over(struct flusher *flusher)
     struct flusher_state *state = flusher->region.state;
     atomic_store(&control->stop_requested, 0);
     atomic_store(&control->awaited, 0);
+    atomic_store(&state->asleep, 0);
     atomic_store(&state->head_lsn, flusher->durable); /* it may have died just before */
     atomic_store(&state->open_since_ns, 0);
     atomic_store(&state->pid, (int32_t)getpid());
@@ -140,11 +141,13 @@ static void doze(struct flusher *flusher, uint64_t awaited, int64_t timeout_ns)
 {
     struct ring_control *control = flusher->region.region.control;
     uint32_t bell = atomic_load(&control->doorbell);
-    atomic_store(&control->awaited, awaited); /* D1, see producer/room.c */
+    atomic_store(&flusher->region.state->asleep, 1); /* D3 */
+    atomic_store(&control->awaited, awaited);        /* D1, see producer/room.c */
     bool told = stop_requested(flusher) && flusher->stopping_since_ns == 0;
     if (!told && !reason_to_stay_up(flusher, awaited))
         sys_futex_wait(&control->doorbell, bell, deadline_from_timeout(timeout_ns));
     atomic_store(&control->awaited, 0);
+    atomic_store(&flusher->region.state->asleep, 0);
 }
 
 /* ---- Committing ---- */

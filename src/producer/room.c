@@ -9,6 +9,13 @@
  *   D1  finish (full), then awaited (load)
  *         ↔  awaited (seq_cst store), then tail and header (load)
  *
+ * Who wakes it clears `awaited` first, so that others need not, and may be killed before it rings.
+ * So the flusher says in its own state, too, that it sleeps, and whoever is about to wait rings if
+ * `awaited` is clear all the same (D3):
+ *
+ *   D3  finish (full), then awaited and asleep (load)
+ *         ↔  asleep and awaited (seq_cst stores), then tail and header (load)
+ *
  * Room. A producer that finds the ring full asks for a wake-up, looks again, and sleeps (D2):
  *
  *   D2  room_wanted (seq_cst store), then head (load)
@@ -76,7 +83,7 @@ __attribute__((noinline, cold)) static int reserve_waiting(shmwal *log, uint64_t
         int64_t now = clock_monotonic_ns();
         if (now >= deadline)
             return fail_full(log, span, timeout_ns);
-        region_ask_flusher(region->control);
+        region_ask_flusher(region);
         int64_t check = now + FLUSHER_CHECK_MS * NS_PER_MS;
         int woken = sys_futex_wait(&region->state->room_sequence, seen,
                                    check < deadline ? check : deadline);

@@ -56,12 +56,13 @@ static bool reached(const shmwal *log, uint64_t lsn, shmwal_level level)
 }
 
 /* Raises the highest LSN waited for, and wakes a flusher that sleeps in ignorance of it. */
-static void want(struct ring_control *control, uint64_t lsn)
+static void want(const struct region *region, uint64_t lsn)
 {
-    uint64_t wanted = atomic_load(&control->wanted_lsn);
-    while (wanted < lsn && !atomic_compare_exchange_weak(&control->wanted_lsn, &wanted, lsn))
+    _Atomic uint64_t *highest = &region->control->wanted_lsn;
+    uint64_t wanted = atomic_load(highest);
+    while (wanted < lsn && !atomic_compare_exchange_weak(highest, &wanted, lsn))
         continue;
-    region_ask_flusher(control);
+    region_ask_flusher(region);
 }
 
 static int fail_late(const shmwal *log, uint64_t lsn, int64_t timeout_ns)
@@ -77,7 +78,7 @@ static int wait_reached(shmwal *log, uint64_t lsn, shmwal_level level, int64_t t
     const _Atomic uint32_t *sequence = &log->region.state->shards[shard].sequence;
     int64_t deadline = deadline_from_timeout(timeout_ns);
     int64_t slice = (level == SHMWAL_COMMITTED ? COMMITTED_LOOK_MS : FLUSHER_CHECK_MS) * NS_PER_MS;
-    want(log->region.control, lsn);
+    want(&log->region, lsn);
     for (;;) {
         uint32_t seen = atomic_load(sequence);                      /* W2 */
         atomic_store(&log->region.control->shard_wanted[shard], 1); /* W1 */

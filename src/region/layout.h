@@ -91,6 +91,7 @@ struct flusher_state {
     _Atomic int32_t device_errno;   /* why frozen, or what writing waits for; 0 */
     _Atomic int32_t pid;            /* in the flusher's PID namespace */
     _Atomic uint32_t incarnation;   /* how many flushers this ring has had */
+    _Atomic uint32_t asleep;        /* on the doorbell, or just about to be */
     _Atomic uint32_t gone;          /* the ring was removed: nothing will happen here any more */
     _Atomic uint32_t pid_namespace; /* in which `pid` means the flusher, see sys/process.h */
     _Atomic uint64_t fillers_dead, fillers_invalid;

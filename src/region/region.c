@@ -251,17 +251,22 @@ bool region_remove_if_idle(const struct directory *directory, struct flusher_sta
     return true;
 }
 
-void region_wake_flusher(struct ring_control *control)
+static void ring_doorbell(struct ring_control *control)
 {
-    if (atomic_exchange(&control->awaited, 0) == 0)
-        return;
     atomic_fetch_add(&control->doorbell, 1);
     sys_futex_wake(&control->doorbell);
 }
 
-void region_ask_flusher(struct ring_control *control)
+void region_wake_flusher(struct ring_control *control)
 {
-    uint64_t awaited = atomic_load(&control->awaited);
-    if (awaited == AWAITED_ANYTHING || awaited == AWAITED_NEXT)
-        region_wake_flusher(control);
+    if (atomic_exchange(&control->awaited, 0) != 0)
+        ring_doorbell(control);
+}
+
+void region_ask_flusher(const struct region *region)
+{
+    uint64_t awaited = atomic_load(&region->control->awaited);
+    bool owed = awaited == 0 && atomic_load(&region->state->asleep) != 0; /* D3 */
+    if (awaited == AWAITED_ANYTHING || awaited == AWAITED_NEXT || owed)
+        ring_doorbell(region->control);
 }

@@ -56,8 +56,9 @@ bool region_remove_if_idle(const struct directory *directory, struct flusher_sta
 /* Wakes the flusher if it sleeps, whatever it waits for. */
 void region_wake_flusher(struct ring_control *control);
 
-/* Wakes it if it gathers at its leisure, or sleeps although something may be in the ring: a
- * reservation whose owner died before anybody finished anything. */
-void region_ask_flusher(struct ring_control *control);
+/* For who is about to wait. Wakes it if it gathers at its leisure, or sleeps although something may
+ * be in the ring: a reservation whose owner died before anybody finished anything, or a record
+ * whose owner died after it had cleared `awaited` and before it rang. */
+void region_ask_flusher(const struct region *region);
 
 #endif

@@ -9,7 +9,9 @@
  * wait for durability, so that takeovers happen under waiters; some reserve and are killed between
  * reserve and commit.
  *
- *   kill LOG [ROUNDS [SEED [WORKERS]]]     prints the seed; with it again, the same choices are made */
+ *   kill LOG [ROUNDS [SEED [WORKERS]]]
+ *
+ * It prints the seed; with it again, the same choices are made. */
 #include <shmwal.h>
 
 #include <errno.h>

@@ -19,7 +19,7 @@
  *
  * TIME-OUTS. Here none is over but where a kill has made it needed, so that no lost wake-up hides
  * behind one: the quick look at an open reservation, when its owner is dead; the slow look of an
- * idle flusher, when somebody was killed who should have rung.
+ * idle flusher, when somebody was killed who should have rung, and nobody waits.
  *
  * Knows src/producer/{room,wait}.c, src/flusher/{flusher,publish}.c. Changes only together with
  * them. */
@@ -45,6 +45,7 @@ byte awaited; /* what the flusher sleeps for */
 #define NEXT        1
 #define RECORD(lsn) ((lsn) + 2)
 
+bit asleep;           /* the flusher's own word for it */
 byte doorbell;        /* futex of the flusher */
 bit shard_wanted;     /* waiters set, the flusher clears */
 byte shard_sequence;  /* futex of the waiters for an LSN */
@@ -91,6 +92,8 @@ inline futex_wake_all(i, sleeps_at_i)
 
 /* ---- A producer ------------------------------------------------------------------------------ */
 
+#define NOBODY_WAITS !(shard_sleeps[0] || room_sleeps[0] || shard_sleeps[1] || room_sleeps[1])
+
 /* region_wake_flusher(). */
 inline wake_flusher()
 {
@@ -104,12 +107,32 @@ inline wake_flusher()
     ring = 0
 }
 
+/* region_ask_flusher(). It leaves `awaited` alone: whoever clears it owes a ring. */
+inline ask_flusher()
+{
+    STEP ring = (awaited == NEXT); owed = (awaited == AWAKE) OR_DIE;
+#ifdef ASKS_AWAITED_ONLY
+    owed = 0;
+#endif
+    if
+    :: owed -> STEP ring = asleep OR_DIE /* D3 */
+    :: else -> skip
+    fi;
+    if
+    :: ring ->
+        STEP doorbell++ OR_DIE;
+        STEP flusher_sleeps = 0 OR_DIE
+    :: else -> skip
+    fi;
+    ring = 0; owed = 0
+}
+
 active [PRODUCERS] proctype producer()
 {
     byte me = _pid;
     byte lsn;    /* where its extent begins; then, where the one ends that it waits for */
     byte seen;   /* of a futex's word */
-    bit ring;
+    bit ring, owed;
 
 reserve:
     STEP
@@ -144,11 +167,7 @@ reserve:
         fi
     OR_DIE;
 
-    STEP ring = (awaited == NEXT) OR_DIE; /* want() */
-    if
-    :: ring -> wake_flusher()
-    :: else -> skip
-    fi;
+    ask_flusher(); /* want() */
 
 wait: /* wait_reached() */
 #ifdef SEQUENCE_READ_LATE
@@ -180,16 +199,15 @@ wait_for_room: /* reserve_waiting() */
     STEP room_wanted = 1 OR_DIE;                                                        /* D2 */
     STEP if :: tail - head < UNITS -> seen = 0; goto reserve :: else -> skip fi OR_DIE; /* D2 */
 #endif
-    STEP ring = (awaited == NEXT) OR_DIE; /* region_ask_flusher() */
-    if
-    :: ring -> wake_flusher()
-    :: else -> skip
-    fi;
+    ask_flusher();
     STEP room_sleeps[me] = (room_sequence == seen); seen = 0 OR_DIE;
     atomic { !room_sleeps[me] -> goto reserve }
 
 killed:
-    atomic { shard_sleeps[me] = 0; room_sleeps[me] = 0; lsn = 0; seen = 0; ring = 0; ended++ }
+    atomic {
+        shard_sleeps[me] = 0; room_sleeps[me] = 0; lsn = 0; seen = 0; ring = 0; owed = 0;
+        ended++
+    }
 done:
     skip
 }
@@ -301,6 +319,7 @@ resolve: /* orphan_resolve() */
     atomic { bell = doorbell }
 #else
     atomic { bell = doorbell }
+    atomic { asleep = 1 }         /* D3 */
     atomic { awaited = goal }     /* D1 */
     stay_up_if_there_is_reason(); /* D1 */
 #endif
@@ -309,12 +328,13 @@ resolve: /* orphan_resolve() */
     :: !flusher_sleeps
     :: atomic { open && gone[owner[next]] -> flusher_sleeps = 0 } /* the quick look */
 #ifndef NO_SLOW_LOOK
-    :: atomic { ring_owed -> flusher_sleeps = 0; ring_owed = 0 }  /* the slow one */
+    :: atomic { ring_owed && NOBODY_WAITS -> flusher_sleeps = 0; ring_owed = 0 }
 #endif
     :: atomic { ALL_IS_WELL -> goto done }
     fi;
 awake:
-    atomic { awaited = AWAKE; bell = 0; open = 0; goal = 0; goto gather }
+    atomic { awaited = AWAKE }
+    atomic { asleep = 0; bell = 0; open = 0; goal = 0; goto gather }
 
 done:
     skip
