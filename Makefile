@@ -17,7 +17,7 @@ JOBS      := $(shell nproc 2>/dev/null || echo 2)
 
 # ---- What is built from what ---------------------------------------------------------------------
 
-MODULES  := base sys format ring region segment store producer reader
+MODULES  := base sys format ring region segment store producer reader python
 LIB_C    := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 FLUSH_C  := $(wildcard src/flusher/*.c)
 TOOL_C   := $(wildcard tools/duralog/*.c)

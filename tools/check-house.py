@@ -38,9 +38,10 @@ ALLOWED = {
     "reader": (*BELOW_STORE, "segment", "store", "region"),
     "producer": (*BELOW_STORE, "ring", "store", "region"),
     "flusher": (*BELOW_STORE, "ring", "segment", "store", "region"),
+    "python": (),
 }
 PUBLIC_HEADER = "shmwal.h"
-KNOW_PUBLIC = ("producer", "reader", "flusher", "region", "store")
+KNOW_PUBLIC = ("producer", "reader", "flusher", "region", "store", "python")
 PURE = ("ring", "format")
 SYSTEM_HEADER = re.compile(r"sys/|linux/|unistd\.h|fcntl\.h|poll\.h|signal\.h|pthread\.h")
 
@@ -156,12 +157,18 @@ def check_orderings(paths: list[Path]) -> Iterator[Breach]:
 
 
 def check_symbols() -> Iterator[Breach]:
-    header, map_file = ROOT / "include" / PUBLIC_HEADER, ROOT / "src/shmwal.map"
-    declared = set(re.findall(r"^SHMWAL_API [^;(]*?(\w+)\(", read(header), re.MULTILINE))
-    exported = set(re.findall(r"\b(shmwal_\w+);", read(map_file)))
-    for name in sorted(declared - exported):
-        yield header, 1, f"{name} is declared but not in src/shmwal.map"
-    for name in sorted(exported - declared):
+    """What is exported is declared, in the public header or for the Python package, and so on."""
+    map_file = ROOT / "src/shmwal.map"
+    headers = (ROOT / "include" / PUBLIC_HEADER, ROOT / "src/python/python.h")
+    declared = {
+        name: header
+        for header in filter(Path.exists, headers)
+        for name in re.findall(r"^SHMWAL_API [^;(]*?(\w+)\(", read(header), re.MULTILINE)
+    }
+    exported = set(re.findall(r"\b((?:shmwal|duralog)_\w+);", read(map_file)))
+    for name in sorted(declared.keys() - exported):
+        yield declared[name], 1, f"{name} is declared but not in src/shmwal.map"
+    for name in sorted(exported - declared.keys()):
         yield map_file, 1, f"{name} is exported but not in include/{PUBLIC_HEADER}"
 
 

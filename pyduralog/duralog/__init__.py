@@ -16,7 +16,7 @@ what it is for, whom it knows, and what may change it; all that is public stands
 from typing import TYPE_CHECKING, Any
 
 from ._arguments import Level
-from ._codec import Record
+from ._codec import Codec, Record
 from ._errors import (
     DuraLogClosedError,
     DuraLogConfigurationError,
@@ -47,6 +47,7 @@ __version__ = "1.0.0"
 
 __all__ = [
     "AsyncDuraLog",
+    "Codec",
     "DuraLog",
     "DuraLogClosedError",
     "DuraLogConfigurationError",

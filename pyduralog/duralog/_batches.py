@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many records, gathered for as few calls of the library as possible.
+"""Many records: an iterable of them, and those that are on their way into the log.
 
 Knows _codec, _errors. Changes with the form in which the library takes many records at once.
 """
@@ -10,74 +10,67 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ._codec import Record, encode
+from ._codec import Encode, Record
 from ._errors import DuraLogTooLargeError
 
-RECORDS_MAX = 1024
-BYTES_MAX = 1 << 20
 LENGTH_MAX = (1 << 32) - 1  # a length has 32 bits
 
 
 class Batch:
-    """Records to append with one call, and what ended the input behind them, if that was no end."""
+    """Encoded records, to append with one call."""
 
-    def __init__(self) -> None:
-        self.payloads: list[bytes] = []
-        self.kinds = bytearray()
-        self.bytes = 0
+    def __init__(self, data: bytes, lengths: bytes, kinds: bytes) -> None:
+        self.data = data
+        self.lengths = array("I", lengths)
+        self.kinds = kinds
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def behind(self, count: int) -> Batch:
+        """All but the first `count`."""
+        if count == 0:
+            return self
+        data = self.data[sum(self.lengths[:count]) :]
+        return Batch(data, self.lengths[count:].tobytes(), self.kinds[count:])
+
+
+class Guarded:
+    """An iterator over what the caller gave. What that raises ends it and is kept, so that the
+    records before can be appended first."""
+
+    def __init__(self, records: Iterable[Any]) -> None:
+        if isinstance(records, (dict, str, bytes, bytearray, memoryview)):
+            raise TypeError(
+                f"append_many takes an iterable of records, not a {type(records).__name__}; "
+                "append takes one record"
+            )
         self.error: Exception | None = None
+        iterator = iter(records)
+        # That of a list or tuple raises nothing.
+        plain = type(records) is list or type(records) is tuple
+        self.iterator = iterator if plain else self._guard(iterator)
 
-    def add(self, payload: bytes, kind: int) -> None:
-        self.payloads.append(payload)
-        self.kinds.append(kind)
-        self.bytes += len(payload)
-
-    def full(self) -> bool:
-        return len(self.payloads) >= RECORDS_MAX or self.bytes >= BYTES_MAX
-
-    def drop(self, count: int) -> None:
-        """The first `count` are in the log."""
-        del self.payloads[:count]
-        del self.kinds[:count]
-
-    def lengths(self) -> array[int]:
-        return array("I", map(len, self.payloads))
+    def _guard(self, records: Iterator[Any]) -> Iterator[Any]:
+        try:
+            yield from records
+        except Exception as error:
+            self.error = error
 
 
-def gather(records: Iterable[Record]) -> Iterator[Batch]:
-    """Batches of all records. What goes wrong, in a record or in the caller's own iterator, comes
-    as the last one's error, so that the records before it can be appended first."""
-    batch = Batch()
-    try:
-        for index, record in enumerate(_checked(records)):
-            if batch.full():
-                yield batch
-                batch = Batch()
-            batch.add(*_encode_numbered(index, record))
-    except Exception as error:
-        batch.error = error
-    yield batch
-
-
-def _checked(records: Iterable[Record]) -> Iterator[Record]:
-    if isinstance(records, (dict, str, bytes, bytearray, memoryview)):
-        raise TypeError(
-            f"append_many takes an iterable of records, not a {type(records).__name__}; append "
-            "takes one record"
-        )
-    return iter(records)
-
-
-def _encode_numbered(index: int, record: Any) -> tuple[bytes, int]:
+def encode_numbered(encode: Encode, record: Record, index: int) -> Batch:
+    """A batch of one; an error says which of append_many's records it was."""
     try:
         payload, kind = encode(record)
-    except TypeError as error:
+    except TypeError as wrong:
         raise TypeError(
-            f"record {index} of append_many, those before it are in the log: {error}"
+            f"record {index} of append_many, those before it are in the log: {wrong}"
         ) from None
     if len(payload) > LENGTH_MAX:
-        raise DuraLogTooLargeError(
+        error = DuraLogTooLargeError(
             f"record {index} of append_many has {len(payload)} bytes, more than any log takes; "
             "those before it are in the log"
         )
-    return payload, kind
+        error.appended = index
+        raise error
+    return Batch(payload, array("I", [len(payload)]).tobytes(), bytes([kind]))

@@ -8,6 +8,8 @@ arrays. Subclasses of dict, list, str, int and float are accepted, since they ar
 value that comes back: OrderedDict and defaultdict, IntEnum, `class Color(str, Enum)`. An int may
 be of any size. What nests deeper than DEPTH_MAX is refused, whatever library is there to read it.
 
+A handle that was opened with a Codec is another matter: that decides what it keeps.
+
 orjson does the work where it is installed, the standard library's json elsewhere. orjson knows
 integers of 64 bits only and reads greater ones as floats; so what json has written begins with a
 space, which is no part of the value, and is read by json everywhere.
@@ -19,9 +21,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Callable, Union
+from typing import Any, Callable, NamedTuple, Union
 
+from ._errors import DuraLogConfigurationError
 from ._native import BYTES, JSON, TEXT
 
 try:
@@ -32,7 +36,88 @@ except ImportError:
 DEPTH_MAX = 200  # orjson writes 254 levels and json reads what Python's stack allows
 WRITTEN_BY_JSON = b" "
 
+APPLICATION_TYPES = range(16, 256)
+
 Record = Union[dict[str, Any], list[Any], str, bytes, bytearray, memoryview]
+Encode = Callable[[Any], tuple[bytes, int]]
+Decode = Callable[[int, Any], Any]
+
+
+@dataclass(frozen=True)
+class Codec:
+    """What a handle does with records that are neither text nor bytes, instead of JSON as this
+    package writes it: `DuraLog(path, codec=Codec(dumps, loads))`.
+
+    `dumps`
+        Called with each such record, of whatever type; returns the bytes to store. What it raises,
+        `append` raises. It alone answers for what comes back: nothing is checked. It may be called
+        twice for a record.
+    `loads`
+        Called with the bytes of each record of `type`; what it returns is yielded. What it raises
+        is raised in place of the record, and the iterator may go on behind it.
+    `type`
+        How the records are marked: 3, JSON, which every tool shows, or 16 to 255, for what is none;
+        the tools show that as base64. A handle without this codec gets the bytes.
+
+        Codec(msgspec.json.encode, msgspec.json.decode)
+        Codec(msgspec.msgpack.encode, msgspec.msgpack.decode, type=16)
+        Codec(pickle.dumps, pickle.loads, type=17)
+
+    The last one is dangerous: to load a pickle runs whatever code it names. Whoever may append to
+    the log, or write its files, then runs code in every process that reads it so.
+
+    Both are called with the interpreter's lock, by any thread. A handle pickles only if its codec
+    does: functions of a module do, lambdas do not.
+    """
+
+    dumps: Callable[[Any], bytes]
+    loads: Callable[[bytes], Any]
+    type: int = JSON
+
+    def __post_init__(self) -> None:
+        if not callable(self.dumps) or not callable(self.loads):
+            raise TypeError("a Codec takes two functions, dumps and loads")
+        if self.type != JSON and self.type not in APPLICATION_TYPES:
+            raise DuraLogConfigurationError(
+                f"type={self.type!r}: a Codec's records are of type 3, JSON, or 16 to 255"
+            )
+
+    def encode(self, record: Any) -> tuple[bytes, int]:
+        if isinstance(record, (str, bytes, bytearray, memoryview)):
+            return encode(record)
+        payload = self.dumps(record)
+        if type(payload) is not bytes:
+            raise TypeError(f"the codec's dumps returned an object {_named(payload)}, not bytes")
+        return payload, self.type
+
+    def decode(self, kind: int, payload: Any) -> Any:
+        return self.loads(bytes(payload)) if kind == self.type else decode(kind, payload)
+
+
+class Way(NamedTuple):
+    """All that a handle has to know of its codec. `dumps` and `loads` are for the library: the
+    functions that it may call by itself, None if there are none; `chosen` by the user, or with the
+    care that this package takes."""
+
+    encode: Encode
+    decode: Decode
+    dumps: Callable[[Any], bytes] | None
+    loads: Callable[[bytes], Any] | None
+    type: int
+    chosen: bool
+
+
+def way_of(codec: Codec | None) -> Way:
+    if codec is None:
+        if orjson is None:
+            return Way(encode, decode, None, None, JSON, False)
+        return Way(encode, decode, orjson.dumps, orjson.loads, JSON, False)
+    if not isinstance(codec, Codec):
+        raise TypeError(f"codec is a duralog.Codec, not {codec!r}")
+    return Way(codec.encode, codec.decode, codec.dumps, codec.loads, codec.type, True)
+
+
+# ---- The package's own ---------------------------------------------------------------------------
 
 
 def encode(record: Record) -> tuple[bytes, int]:
@@ -45,9 +130,10 @@ def encode(record: Record) -> tuple[bytes, int]:
     return _encode_with_care(record)
 
 
-def decode(kind: int, payload: memoryview) -> Any:
-    """The value that was appended. What is not what its type claims comes as bytes, nothing lost:
-    another program may have written it, and the library does not check the claim."""
+def decode(kind: int, payload: Any) -> Any:
+    """The value that was appended, from its bytes or a memoryview of them. What is not what its
+    type claims comes as bytes, nothing lost: another program may have written it, and the library
+    does not check the claim."""
     try:
         if kind == JSON:
             if orjson is None or payload[0] == WRITTEN_BY_JSON[0]:
@@ -160,7 +246,7 @@ _json_encode: Callable[[Any], str] = json.JSONEncoder(
 ).encode
 
 
-def _json_loads(payload: memoryview) -> Any:
+def _json_loads(payload: Any) -> Any:
     return json.loads(str(payload, "utf-8"), parse_constant=_refuse_constant)
 
 

@@ -4,8 +4,7 @@
 Knows all other modules of the package. Changes with what a handle can do.
 
 There is no lock here, so a fork leaves none locked. What threads share is the handle's pointer,
-which lives as long as a call that uses it (see Owned in _native), and a list of result cells, whose
-pop and append are atomic.
+which lives as long as a call that uses it (see Owned in _native).
 
 A closed handle's pointer is None, NULL for the library, which refuses it with -EINVAL; only then is
 it asked whether the handle was closed. So a handle in use pays nothing for the check.
@@ -20,27 +19,16 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Literal, overload
 
-from . import _arguments, _native, _reading
-from ._arguments import FOREVER, SLICE_S, Deadline, Level, Path
-from ._batches import Batch, gather
-from ._codec import Record, encode
+from . import _appending, _arguments, _codec, _native, _progress, _reading
+from ._arguments import FOREVER, Deadline, Level, Path
+from ._batches import Batch, Guarded, encode_numbered
+from ._codec import Codec, Record
 from ._errors import DuraLogClosedError, DuraLogError, error_from_status
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _NOT_YET = (-errno.ETIMEDOUT, -errno.EAGAIN)
-_INT_MAX = (1 << 31) - 1
-
-# Where the library puts an LSN: a c_uint64 and a pointer to it. Making the two takes as long as the
-# append itself, so they are used again; one in use is not in the list.
-_Cell = tuple[ctypes.c_uint64, Any]
-_cells: list[_Cell] = []
-
-
-def _make_cell() -> _Cell:
-    cell = ctypes.c_uint64()
-    return cell, ctypes.byref(cell)
 
 
 class DuraLog:
@@ -64,6 +52,8 @@ class DuraLog:
         False: DuraLogIOError with ENOENT where there is no log.
     `flusher`
         False: never start one; somebody else does, or nothing becomes durable.
+    `codec`
+        How this handle keeps records that are neither text nor bytes; None: as JSON. See Codec.
 
     Blocks while a flusher is started, some tens of milliseconds. Raises DuraLogConfigurationError
     for a value that cannot be used, DuraLogIOError (ENOENT, ENOTDIR a file is there, ENOTEMPTY a
@@ -87,11 +77,13 @@ class DuraLog:
         segment_bytes: int | None = None,
         create: bool = True,
         flusher: bool = True,
+        codec: Codec | None = None,
     ) -> None:
         self._handle: _native.Owned | None = None
+        self._way = _codec.way_of(codec)
         given = _arguments.path_bytes(path, file_path)
         self._path = os.fsdecode(given)
-        self._options = {
+        self._options: dict[str, Any] = {
             "commit_interval_seconds": commit_interval_seconds,
             "max_queue_size": max_queue_size,
             "ring_bytes": ring_bytes,
@@ -99,9 +91,10 @@ class DuraLog:
             "create": create,
             "flusher": flusher,
         }
-        options = _arguments.options(**self._options)  # type: ignore[arg-type]
+        options = _arguments.options(**self._options)
+        if codec is not None:
+            self._options["codec"] = codec
         native = self._native = _native.library()
-        self._append_typed = native.append_typed
         handle = _native.Owned()
         status = native.open(given, ctypes.byref(options), ctypes.byref(handle))
         if status < 0:
@@ -111,6 +104,7 @@ class DuraLog:
         native.uuid(handle, uuid)
         self._uuid = uuid.value.decode()
         self._path = os.fsdecode(native.path_of(handle))
+        self._append, self._append_many = _appending.appender(native, handle, self._way)
         self._handle = handle
 
     # ---- Appending -----------------------------------------------------------------------------
@@ -141,22 +135,13 @@ class DuraLog:
         the log if and only if the error has an `lsn`.
         """
         deadline = FOREVER
-        if level != "committed" or timeout is not None:
+        if timeout is not None:
             deadline = Deadline(timeout)
+        if level != "committed":
             self._check_level(level)
-        payload, kind = encode(record)
-        try:
-            cell = _cells.pop()
-        except IndexError:
-            cell = _make_cell()
-        length = len(payload)
-        status = -errno.EAGAIN
-        if length <= _INT_MAX:
-            status = self._append_typed(self._handle, payload, length, kind, cell[1])
-        if status != 0:
-            self._append_waiting(payload, kind, cell, deadline)
-        lsn = cell[0].value
-        _cells.append(cell)
+        lsn = self._append(record)
+        if lsn is None:
+            lsn = self._append_waiting(record, deadline)
         if level != "committed":
             self._reach(lsn, level, deadline, appended=1)
         return lsn
@@ -180,56 +165,62 @@ class DuraLog:
         """
         deadline = Deadline(timeout)
         self._check_level(level)
+        source = Guarded(records)
         lsn, appended = self._reserved_lsn(), 0
-        for batch in gather(records):
-            if batch.payloads:
-                count = len(batch.payloads)
-                lsn = self._append_batch(batch, deadline, appended)
-                appended += count
-            if batch.error is not None:
-                raise batch.error
+        left: tuple[Any, ...] | None = ()
+        while left is not None:
+            count, end, *staged, left = self._append_many(source.iterator)
+            appended += count
+            lsn = end or lsn
+            if staged[-1]:
+                lsn = self._append_batch(Batch(*staged), deadline, appended)
+                appended += len(staged[-1])
+            if left:
+                record = encode_numbered(self._way.encode, left[0], appended)
+                lsn = self._append_batch(record, deadline, appended)
+                appended += 1
+        if source.error is not None:
+            raise source.error
         self._reach(lsn, level, deadline, appended)
         return lsn
 
-    def _append_waiting(self, payload: bytes, kind: int, cell: _Cell, deadline: Deadline) -> None:
-        """Behind an attempt that has failed: waits for room, or says why not."""
+    def _append_waiting(self, record: Record, deadline: Deadline) -> int:
+        """Behind an attempt that has declined: waits for room, or says what is wrong."""
+        payload, kind = self._way.encode(record)
+        lsn = ctypes.c_uint64()
 
         def attempt(timeout_ns: int) -> int:
             return self._native.append_for(  # type: ignore[no-any-return]
-                self._handle, payload, len(payload), kind, timeout_ns, cell[1]
+                self._handle, payload, len(payload), kind, timeout_ns, ctypes.byref(lsn)
             )
 
         status = self._in_slices(attempt, deadline)
         if status < 0:
             raise self._failure(status, deadline)
+        return lsn.value
 
     def _append_batch(self, batch: Batch, deadline: Deadline, before: int) -> int:
-        cell, pointer = _make_cell()
-        done = ctypes.c_size_t()
-        before += len(batch.payloads)
+        """The LSN of its last record. `before`: how many append_many has appended so far."""
+        lsn, done = ctypes.c_uint64(), ctypes.c_size_t()
+        total = len(batch)
+        left = batch
 
         def attempt(timeout_ns: int) -> int:
-            lengths = batch.lengths()
-            address, count = lengths.buffer_info()
+            nonlocal left
+            address, count = left.lengths.buffer_info()
             status: int = self._native.append_batch(
-                *(
-                    self._handle,
-                    b"".join(batch.payloads),
-                    address,
-                    bytes(batch.kinds),
-                    count,
-                ),
-                *(timeout_ns, pointer, ctypes.byref(done)),
+                *(self._handle, left.data, address, left.kinds, count),
+                *(timeout_ns, ctypes.byref(lsn), ctypes.byref(done)),
             )
-            batch.drop(done.value)
+            left = left.behind(done.value)
             return status
 
         status = self._in_slices(attempt, deadline)
         if status < 0:
             error = self._failure(status, deadline)
-            error.appended = before - len(batch.payloads)
+            error.appended = before + total - len(left)
             raise error
-        return cell.value
+        return lsn.value
 
     # ---- Waiting -------------------------------------------------------------------------------
 
@@ -294,17 +285,55 @@ class DuraLog:
     # ---- Reading -------------------------------------------------------------------------------
 
     @overload
-    def replay(self, from_lsn: int = 0, *, with_lsn: Literal[False] = False) -> Iterator[Any]: ...
+    def replay(
+        self,
+        from_lsn: int = 0,
+        *,
+        with_lsn: Literal[False] = False,
+        raw: Literal[False] = False,
+        progress: bool = False,
+    ) -> Iterator[Any]: ...
 
     @overload
     def replay(
-        self, from_lsn: int = 0, *, with_lsn: Literal[True]
+        self,
+        from_lsn: int = 0,
+        *,
+        with_lsn: Literal[True],
+        raw: Literal[False] = False,
+        progress: bool = False,
     ) -> Iterator[tuple[int, Any]]: ...
 
-    def replay(self, from_lsn: int = 0, *, with_lsn: bool = False) -> Iterator[Any]:
+    @overload
+    def replay(
+        self,
+        from_lsn: int = 0,
+        *,
+        with_lsn: Literal[False] = False,
+        raw: Literal[True],
+        progress: bool = False,
+    ) -> Iterator[tuple[int, bytes]]: ...
+
+    @overload
+    def replay(
+        self,
+        from_lsn: int = 0,
+        *,
+        with_lsn: Literal[True],
+        raw: Literal[True],
+        progress: bool = False,
+    ) -> Iterator[tuple[int, tuple[int, bytes]]]: ...
+
+    def replay(
+        self,
+        from_lsn: int = 0,
+        *,
+        with_lsn: bool = False,
+        raw: bool = False,
+        progress: bool = False,
+    ) -> Iterator[Any]:
         """An iterator over all records that were appended before the call, by anyone, in the order
-        of their LSNs; with `from_lsn`, those behind that position only. With `with_lsn` it yields
-        pairs of a record's LSN and the record.
+        of their LSNs; with `from_lsn`, those behind that position only.
 
         Syncs first, and so blocks as `sync` does. On a handle that was opened with `flusher=False`
         it does not, and yields what is durable. The iterator reads files as it goes, is for one
@@ -312,31 +341,73 @@ class DuraLog:
 
         A record comes back equal to what was appended. What another program stored as text or JSON
         that is none comes as bytes; an integer beyond 64 bits in JSON of another program may come
-        as a float.
+        as a float. With `raw` nothing is decoded: a record is a pair of its type (1 bytes, 2 text,
+        3 JSON, others the application's) and its bytes. With `with_lsn` it yields pairs of a
+        record's LSN and the record. `progress` shows on stderr how far it has come, if that is a
+        terminal: by tqdm, if it is installed.
 
         DuraLogConfigurationError for a position beyond the log's end; from the iterator,
         DuraLogCorruptionError at damage, behind all records that precede it, and DuraLogIOError.
         """
-        end = self._reserved_lsn()
-        from_lsn = _arguments.integer("from_lsn", from_lsn, 0, end)
-        if self._options["flusher"]:
-            self._reach(end, "durable", FOREVER)
-        else:
-            end = self.durable_lsn
-        reader = _reading.Reader(self._native, self._path, min(from_lsn, end))
-        return _reading.replay(reader, end, with_lsn)
+        span = self._span(from_lsn, with_lsn, raw)
+        reader = self._reader(span)
+        turn = _reading.ending(reader)
+        if progress:
+            turn = _progress.shown(turn, self._path, span.after, span.until)
+        return _reading.records(reader, span, self._way, turn)
+
+    def replay_views(self, from_lsn: int = 0) -> Iterator[tuple[int, int, memoryview]]:
+        """As `replay`, without a copy: an iterator over triples of a record's LSN, its type and a
+        read-only memoryview of its bytes, for records so large that copying them counts; below
+        some KiB `replay(raw=True)` is faster.
+
+        A view is valid until the next record is asked for; then it is released, and to use it
+        raises ValueError. BufferError if something still holds on to it by then, or to a slice of
+        it: a view never shows anything but its record. A view that is left when the iterator goes
+        stays valid.
+        """
+        span = self._span(from_lsn)
+        return _reading.views(self._reader(span), span)
 
     @overload
     def follow(
-        self, from_lsn: int | None = None, *, with_lsn: Literal[False] = False
+        self,
+        from_lsn: int | None = None,
+        *,
+        with_lsn: Literal[False] = False,
+        raw: Literal[False] = False,
     ) -> Iterator[Any]: ...
 
     @overload
     def follow(
-        self, from_lsn: int | None = None, *, with_lsn: Literal[True]
+        self,
+        from_lsn: int | None = None,
+        *,
+        with_lsn: Literal[True],
+        raw: Literal[False] = False,
     ) -> Iterator[tuple[int, Any]]: ...
 
-    def follow(self, from_lsn: int | None = None, *, with_lsn: bool = False) -> Iterator[Any]:
+    @overload
+    def follow(
+        self,
+        from_lsn: int | None = None,
+        *,
+        with_lsn: Literal[False] = False,
+        raw: Literal[True],
+    ) -> Iterator[tuple[int, bytes]]: ...
+
+    @overload
+    def follow(
+        self,
+        from_lsn: int | None = None,
+        *,
+        with_lsn: Literal[True],
+        raw: Literal[True],
+    ) -> Iterator[tuple[int, tuple[int, bytes]]]: ...
+
+    def follow(
+        self, from_lsn: int | None = None, *, with_lsn: bool = False, raw: bool = False
+    ) -> Iterator[Any]:
         """An endless iterator over the records behind `from_lsn`, or those appended after this call
         without it. Each is yielded as soon as it is durable.
 
@@ -348,8 +419,23 @@ class DuraLog:
         after = end if from_lsn is None else _arguments.integer("from_lsn", from_lsn, 0, end)
         start = min(after, self.durable_lsn)
         reader = _reading.Reader(self._native, self._path, start)
-        slice_ns = int(SLICE_S * _arguments.NS_PER_S)
-        return _reading.follow(reader, after, with_lsn, slice_ns, self._check_usable)
+        span = _reading.Span(after, with_lsn=with_lsn, raw=raw)
+        turn = _reading.waiting(reader, lambda: self._handle is not None, self._check_usable)
+        return _reading.records(reader, span, self._way, turn)
+
+    def _span(self, from_lsn: int, with_lsn: bool = False, raw: bool = False) -> _reading.Span:
+        """From there to the end of what can be read now; what was appended is made durable
+        first."""
+        end = self._reserved_lsn()
+        from_lsn = _arguments.integer("from_lsn", from_lsn, 0, end)
+        if self._options["flusher"]:
+            self._reach(end, "durable", FOREVER)
+        else:
+            end = self.durable_lsn
+        return _reading.Span(min(from_lsn, end), end, with_lsn, raw)
+
+    def _reader(self, span: _reading.Span) -> _reading.Reader:
+        return _reading.Reader(self._native, self._path, span.after)
 
     # ---- The handle ----------------------------------------------------------------------------
 
@@ -381,6 +467,7 @@ class DuraLog:
             pass  # another thread was faster
         finally:
             self._handle = None
+            self._append, self._append_many = _appending.closed(self._way.encode)
 
     def _is_served(self) -> bool:
         """Whether what is committed becomes durable by and by."""

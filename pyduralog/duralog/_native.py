@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
 from ctypes import (
     POINTER,
     c_char_p,
@@ -23,6 +24,7 @@ from ctypes import (
     c_uint32,
     c_uint64,
     c_void_p,
+    py_object,
 )
 from functools import cache
 from pathlib import Path
@@ -65,6 +67,19 @@ class Record(ctypes.Structure):
 
 
 RECORD_FORMAT = "@PNQII"  # the same for the struct module
+
+
+class Reading(ctypes.Structure):
+    """struct python_reading, src/python/python.h"""
+
+    _fields_ = [
+        ("after", c_uint64),
+        ("until", c_uint64),
+        ("type", c_uint32),
+        ("chosen", ctypes.c_int32),
+        ("with_lsn", ctypes.c_int32),
+        ("raw", ctypes.c_int32),
+    ]
 
 
 class Status(ctypes.Structure):
@@ -147,12 +162,39 @@ class Library:
         self.error = self._declare(self._holding, "error", result=c_char_p)
         self.error_subject = self._declare(self._holding, "error_subject")
         self.version = self._declare(self._holding, "version", result=c_char_p)
+        self._declare_fast()
+
+    def _declare_fast(self) -> None:
+        """src/python/python.h: functions and iterators that spare ctypes, in interpreters that are
+        known well enough. Where `is_fast` is False they must not be called."""
+        usable = self._declare(self._holding, "usable", py_object, prefix="duralog_python_")
+        self.is_fast: bool = usable(dict) == 1
+        self.appender = self._declare(
+            *(self._holding, "appender", py_object, c_void_p, py_object, c_uint32, c_int),
+            result=py_object,
+            prefix="duralog_python_",
+        )
+        self.iterator = self._declare(
+            *(self._holding, "iterator", py_object, py_object, c_void_p, POINTER(Reading)),
+            *(py_object, py_object, py_object),
+            result=py_object,
+            prefix="duralog_python_",
+        )
+        if self.is_fast:
+            make_type = self._declare(
+                self._holding, "iterator_type", result=py_object, prefix="duralog_python_"
+            )
+            self.iterator_type: type[Iterator[Any]] = make_type()
 
     @staticmethod
     def _declare(
-        library: ctypes.CDLL, name: str, *arguments: Any, result: Any = c_int
+        library: ctypes.CDLL,
+        name: str,
+        *arguments: Any,
+        result: Any = c_int,
+        prefix: str = "shmwal_",
     ) -> Callable[..., Any]:
-        function = getattr(library, f"shmwal_{name}")
+        function = getattr(library, prefix + name)
         function.argtypes = arguments
         function.restype = result
         return function  # type: ignore[no-any-return]

@@ -2,7 +2,8 @@
 """What the Python tests share: a place for logs, and the proof that nothing of them stays.
 
 The build under test is the one that the environment's DURALOG_BUILD, or B, names. Knows where a log
-keeps its UUID (src/format/format.h) and that its ring's name holds it. Changes with those.
+keeps its UUID (src/format/format.h), that its ring's name holds it, and which functions of the
+library the package may do without. Changes with those.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ COMMAND = BUILD / "duralog"
 os.environ["DURALOG_LIBRARY"] = str(BUILD / "libshmwal.so")
 sys.path.insert(0, str(ROOT / "pyduralog"))
 
-from duralog import DuraLog  # noqa: E402
+from duralog import DuraLog, _native  # noqa: E402
 
 
 def rings_of(log: Path) -> list[str]:
@@ -92,6 +93,16 @@ def shared_log() -> Iterator[DuraLog]:
     """One log for all tests of a file, where a test looks only at what it has added."""
     with passing_place() as directory, DuraLog(directory / "app.log") as opened:
         yield opened
+
+
+@pytest.fixture(params=["fast", "ctypes"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways that records go in and out of the library, for the handles that are opened next."""
+    if request.param == "ctypes":
+        monkeypatch.setattr(_native.library(), "is_fast", False)
+    elif not _native.library().is_fast:
+        pytest.skip("this interpreter has only the other way")
+    return str(request.param)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from duralog import DuraLog
 
+pytestmark = pytest.mark.usefixtures("way")
+
 RECORDS = [
     {"event": "login", "id": 7, "ok": True, "share": 0.25, "none": None},
     ["a", 1, [2, {"b": []}]],

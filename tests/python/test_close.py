@@ -18,6 +18,8 @@ import pytest
 from conftest import ROOT
 from duralog import DuraLog, DuraLogClosedError, DuraLogTimeoutError, _native
 
+pytestmark = pytest.mark.usefixtures("way")
+
 
 def attached(path: Path) -> int:
     status = _native.Status(size=ctypes.sizeof(_native.Status))

@@ -9,6 +9,8 @@ from itertools import islice
 import pytest
 from duralog import DuraLog, DuraLogClosedError
 
+pytestmark = pytest.mark.usefixtures("way")
+
 
 def test_from_a_position_it_yields_the_old_and_goes_on_with_the_new(log: DuraLog) -> None:
     first = log.append("first")

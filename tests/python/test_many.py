@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from duralog import DuraLog, DuraLogTimeoutError, DuraLogTooLargeError
 
+pytestmark = pytest.mark.usefixtures("way")
+
 
 def test_all_records_of_an_iterator_are_there_in_order(log: DuraLog) -> None:
     records: list[Any] = [{"n": n} if n % 3 else f"text {n}" for n in range(5000)]

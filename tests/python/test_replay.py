@@ -8,6 +8,8 @@ from itertools import islice
 import pytest
 from duralog import DuraLog, DuraLogConfigurationError
 
+pytestmark = pytest.mark.usefixtures("way")
+
 
 def test_from_lsn_yields_exactly_what_came_after(log: DuraLog) -> None:
     lsns = [0, *(log.append(n) for n in map(str, range(50)))]

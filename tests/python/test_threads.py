@@ -7,7 +7,10 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from duralog import DuraLog, DuraLogClosedError
+
+pytestmark = pytest.mark.usefixtures("way")
 
 THREADS = 8
 RECORDS = 1000

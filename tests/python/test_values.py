@@ -14,10 +14,11 @@ import enum
 import math
 import sys
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from duralog import DuraLog, _codec
+from duralog import DuraLog, _codec, _native
 
 Point = collections.namedtuple("Point", "x y")
 
@@ -103,22 +104,26 @@ REFUSED = [
 ]
 
 
-@pytest.fixture
-def log(shared_log: DuraLog) -> DuraLog:
-    return shared_log
-
-
 def added(log: DuraLog, since: int) -> list[Any]:
     return list(log.replay(from_lsn=since))
 
 
-@pytest.fixture(params=["orjson", "json"])
+@pytest.fixture(params=["orjson, fast", "orjson, ctypes", "json"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "json":
         monkeypatch.setattr(_codec, "orjson", None)
     elif _codec.orjson is None:
         pytest.skip("orjson is not installed")
+    if request.param == "orjson, ctypes":
+        monkeypatch.setattr(_native.library(), "is_fast", False)
     return str(request.param)
+
+
+@pytest.fixture
+def log(shared_log: DuraLog, backend: str) -> Iterator[DuraLog]:
+    """A handle of that backend on the log of all these tests."""
+    with DuraLog(shared_log.path) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("record", ACCEPTED, ids=lambda value: repr(value)[:30])
@@ -130,17 +135,22 @@ def test_an_accepted_value_comes_back_equal(log: DuraLog, backend: str, record: 
     assert repr(back) == repr(_codec._plain(record, "", _codec.DEPTH_MAX))
 
 
-def test_what_one_writes_the_other_reads(log: DuraLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    orjson = pytest.importorskip("orjson")
+def test_what_one_writes_the_other_reads(
+    shared_log: DuraLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("orjson")
+    log = shared_log
     before = log.committed_lsn
-    for record in ACCEPTED:
-        log.append(record)
-    monkeypatch.setattr(_codec, "orjson", None)
-    assert added(log, before) == ACCEPTED
-    for record in ACCEPTED:
-        log.append(record)
-    monkeypatch.setattr(_codec, "orjson", orjson)
-    assert added(log, before) == ACCEPTED + ACCEPTED
+    with monkeypatch.context() as without:
+        without.setattr(_codec, "orjson", None)
+        other = DuraLog(log.path)
+    with other:
+        for record in ACCEPTED:
+            log.append(record)
+        assert added(other, before) == ACCEPTED
+        for record in ACCEPTED:
+            other.append(record)
+        assert added(log, before) == ACCEPTED + ACCEPTED
 
 
 @pytest.mark.parametrize(("record", "sentence"), REFUSED, ids=lambda value: repr(value)[:30])

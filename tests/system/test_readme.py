@@ -48,6 +48,15 @@ def test_the_python_example_runs(blocks: Blocks, in_tmp, tmp_path: Path, root: P
     assert in_tmp(f"{sys.executable} example.py", PYTHONPATH=package).count("login") == 1
 
 
+def test_the_example_of_many_records_runs(blocks: Blocks, in_tmp, tmp_path: Path, root: Path):
+    example = next(text for text in blocks["python"] if "append_many" in text)
+    (tmp_path / "example.py").write_text(example)
+    said = in_tmp(f"{sys.executable} example.py", PYTHONPATH=str(root / "pyduralog"))
+    in_tmp("duralog stop packed.log")
+    assert said.splitlines()[99_999].endswith(" {'n': 99999}")
+    assert said.splitlines()[-1] == """3 b'{"n":99999}'"""
+
+
 def test_the_c_example_runs(blocks: Blocks, in_tmp, tmp_path: Path, root: Path, build: Path):
     (tmp_path / "example.c").write_text(blocks["c"][0])
     library = build / "libshmwal.a"
