@@ -12,8 +12,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
+
+/* See flies(). */
+enum { LARGE_FRAME_BYTES = 256 * 1024 };
 
 /* How long it lingers when nobody is attached, and how often it looks; when an idle log is sealed;
  * how long a stop waits for a reservation in flight; how often a full disk is tried again. */
@@ -28,22 +30,6 @@
 enum { OPEN_LOOK_DOUBLINGS_MAX = 6 };
 
 /* ---- Taking over ---- */
-
-static int allocate_frame(struct flusher *flusher)
-{
-    uint64_t longest = record_length_max(flusher->directory.meta.ring_bytes,
-                                         flusher->directory.meta.segment_bytes);
-    flusher->frame_capacity = record_span(longest);
-    if (flusher->frame_capacity < 4 * 1024 * 1024)
-        flusher->frame_capacity = 4 * 1024 * 1024;
-    void *memory = mmap(NULL, frame_file_bytes(flusher->frame_capacity), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        return fail_errno(errno, "no memory for a frame of %llu bytes",
-                          (unsigned long long)flusher->frame_capacity);
-    flusher->frame = memory;
-    return 0;
-}
 
 /* What a predecessor left in the shared state, brought to what holds for a new flusher. */
 static void take_over(struct flusher *flusher)
@@ -69,10 +55,13 @@ static int open_region_and_store(struct flusher *flusher)
     if (error < 0)
         return error;
     flusher->durable = atomic_load(&flusher->region.state->durable_lsn);
-    flusher->gathered = flusher->durable;
-    error = allocate_frame(flusher);
-    if (error == 0)
+    flusher->gathered = flusher->issued = flusher->durable;
+    error = frames_allocate(flusher);
+    if (error == 0) {
         error = store_open(&flusher->directory, flusher->durable, &flusher->store);
+        if (error < 0)
+            frames_free(flusher);
+    }
     if (error < 0)
         region_detach_flusher(&flusher->region);
     return error;
@@ -178,6 +167,11 @@ static bool gathered_longer(struct flusher *flusher)
     return true;
 }
 
+static bool is_full(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT;
+}
+
 static int note_full(struct flusher *flusher, int error)
 {
     struct flusher_state *state = flusher->region.state;
@@ -190,21 +184,52 @@ static int note_full(struct flusher *flusher, int error)
     return 0;
 }
 
-static int commit(struct flusher *flusher)
+/* Publishes what the store has brought to the disk. True if there was something. */
+static bool publish(struct flusher *flusher)
 {
-    uint64_t payload = flusher->gathered - flusher->durable;
-    int error =
-        store_write(flusher->store, flusher->frame, flusher->durable, payload, flusher->records);
-    if (error == -ENOSPC || error == -EDQUOT)
-        return note_full(flusher, error);
-    if (error < 0)
-        return error;
+    uint64_t durable = store_durable(flusher->store);
+    if (durable == flusher->durable)
+        return false;
     if (atomic_exchange(&flusher->region.state->device_errno, 0) != 0)
         journal("there is room again");
-    publish_durable(flusher, flusher->gathered);
-    flusher->records = 0;
+    frames_trim(flusher);
+    publish_durable(flusher, durable);
     flusher->sealed = false;
     flusher->last_commit_ns = clock_monotonic_ns();
+    return true;
+}
+
+/* Waits for the oldest frame in flight. */
+static int settle(struct flusher *flusher)
+{
+    int error = store_settle(flusher->store);
+    return is_full(error) ? note_full(flusher, error) : error;
+}
+
+/* A frame so large is written by another thread while this one gathers the next: many are then in
+ * flight. A smaller one is written by this thread, when nothing is in flight: to hand it over takes
+ * longer than it gains, and while it is written more gathers for the next. */
+static bool flies(struct flusher *flusher)
+{
+    uint64_t gathered = flusher->gathered - flusher->issued;
+    return gathered > 0 &&
+           (flusher->full || (gathered >= LARGE_FRAME_BYTES && commit_interval_ns(flusher) == 0));
+}
+
+/* Gives the frame to the store. */
+static int issue(struct flusher *flusher,
+                 int (*write)(struct store *, struct frame_header *, uint64_t, uint64_t, uint32_t))
+{
+    int error = write(flusher->store, flusher->frames[flusher->turn], flusher->issued,
+                      flusher->gathered - flusher->issued, flusher->records);
+    if (error < 0 && store_in_flight(flusher->store) > 0)
+        return settle(flusher); /* what is in flight comes first: this is tried again */
+    if (error < 0)
+        return is_full(error) ? note_full(flusher, error) : error;
+    flusher->issued = flusher->gathered;
+    flusher->turn = (flusher->turn + 1) % STORE_FRAMES;
+    flusher->records = 0;
+    flusher->full = false;
     return 0;
 }
 
@@ -219,7 +244,7 @@ static int64_t seal_when_due(struct flusher *flusher)
     if (left > 0)
         return left;
     int error = store_idle(flusher->store);
-    if (error == -ENOSPC || error == -EDQUOT)
+    if (is_full(error))
         return FULL_RETRY_NS;
     /* Nothing that was acknowledged hangs on it, and the next frame meets the same device. */
     if (error < 0)
@@ -346,38 +371,57 @@ static int freeze(struct flusher *flusher, int error)
 
 /* ---- Serving ---- */
 
+static int give_up(struct flusher *flusher, int error)
+{
+    publish(flusher);
+    return is_full(error) ? stop(flusher, error) : freeze(flusher, error);
+}
+
+/* Nothing is gathered or in flight. True if it has ended. */
+static bool rest(struct flusher *flusher)
+{
+    if (orphan_resolve(flusher))
+        return false;
+    if (stop_complete(flusher)) {
+        stop(flusher, 0);
+        return true;
+    }
+    if (lingered(flusher) && leave(flusher))
+        return true;
+    /* By what the last look found: a second look at the tail might find what was reserved since,
+     * and nobody would look whether its owner lives. */
+    bool open = flusher->open_looks > 0;
+    doze(flusher, open ? flusher->gathered | AWAITED_RECORD : AWAITED_NEXT,
+         idle_timeout_ns(flusher));
+    return false;
+}
+
 int flusher_run(struct flusher *flusher)
 {
     for (;;) {
+        int error = 0;
         gather(flusher);
-        if (flusher->gathered > flusher->durable) {
-            if (gathered_longer(flusher))
-                continue;
-            int error = commit(flusher);
-            if (error == -ENOSPC || error == -EDQUOT)
-                return stop(flusher, error);
-            if (error < 0)
-                return freeze(flusher, error);
+        if (flies(flusher))
+            error = issue(flusher, store_issue);
+        else if (publish(
+                     flusher)) /* behind the next write, so that the device has work meanwhile */
             continue;
-        }
-        if (orphan_resolve(flusher))
-            continue;
-        if (stop_complete(flusher))
-            return stop(flusher, 0);
-        if (lingered(flusher) && leave(flusher))
-            return 0;
-        /* By what the last look found: a second look at the tail might find what was reserved
-         * since, and nobody would look whether its owner lives. */
-        bool open = flusher->open_looks > 0;
-        doze(flusher, open ? flusher->gathered | AWAITED_RECORD : AWAITED_NEXT,
-             idle_timeout_ns(flusher));
+        else if (store_in_flight(flusher->store) > 0)
+            error = settle(flusher);
+        else if (flusher->gathered == flusher->issued) {
+            if (rest(flusher))
+                return 0;
+        } else if (!gathered_longer(flusher))
+            error = issue(flusher, store_write);
+        if (error < 0)
+            return give_up(flusher, error);
     }
 }
 
 void flusher_close(struct flusher *flusher)
 {
     store_close(flusher->store);
-    munmap(flusher->frame, frame_file_bytes(flusher->frame_capacity));
+    frames_free(flusher);
     region_detach_flusher(&flusher->region);
     directory_close(&flusher->directory);
 }

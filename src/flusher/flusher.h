@@ -2,7 +2,7 @@
  *
  * The flusher: the one process that writes a log.
  *
- *     gather ──► store_write ──► publish          flusher.c is the loop around these three
+ *     gather ──► store_issue ──► store_settle ──► publish     flusher.c is the loop around these
  *        │
  *        └─ nothing: resolve the dead (orphan.c), seal, sleep on the doorbell
  *
@@ -24,13 +24,19 @@ struct flusher {
     struct store *store;
     bool embedded; /* started by an opener: ends when nobody is attached for a while */
 
-    /* The frame that is being gathered: header block space, then records from `durable` to
-     * `gathered`. */
-    struct frame_header *frame;
-    uint64_t frame_capacity; /* bytes behind the header */
-    uint64_t gathered;       /* LSN up to which records are copied into the frame */
-    uint64_t durable;        /* the same as in the shared state: all below is synced */
-    uint32_t records;
+    /* LSNs, in this order: published as durable, in flight, copied into a frame, still in the ring
+     *
+     *     published ────► issued ────► gathered ────► the ring's end
+     *
+     * The frames are used in turn. One is free again when the store says that it is durable. */
+    uint64_t durable;                          /* the same as in the shared state */
+    uint64_t issued;                           /* where the frame begins that is being gathered */
+    uint64_t gathered;                         /* where it ends */
+    struct frame_header *frames[STORE_FRAMES]; /* a header, records behind it */
+    unsigned turn;                             /* of the frame that is being gathered */
+    uint32_t records;                          /* in it */
+    bool full;               /* what comes next in the ring does not fit into it */
+    uint64_t frame_capacity; /* bytes behind a header: any record fits */
 
     uint64_t commit_interval_ns; /* of the handles that are attached now */
     uint32_t attachments_seen;   /* when that was computed */
@@ -53,10 +59,24 @@ int flusher_run(struct flusher *flusher);
 
 void flusher_close(struct flusher *flusher);
 
+/* ---- frames.c ---- */
+
+/* A frame is no larger, but for a single extent that is. With STORE_FRAMES of them in flight the
+ * device is busy, and the flusher's memory stays small. */
+enum { FRAME_BYTES = 1024 * 1024 };
+
+/* Memory for STORE_FRAMES frames, each with room for the largest record. Only what is used of it
+ * counts. */
+int frames_allocate(struct flusher *flusher);
+void frames_free(struct flusher *flusher);
+
+/* Gives back what frames that are free now have used beyond FRAME_BYTES. */
+void frames_trim(struct flusher *flusher);
+
 /* ---- gather.c ---- */
 
 /* Copies finished records into the frame, in order, until there are none, the frame is full or the
- * segment has no more room. */
+ * segment has no more room. Nothing while no frame is free. */
 void gather(struct flusher *flusher);
 
 /* ---- publish.c ---- */

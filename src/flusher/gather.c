@@ -6,21 +6,27 @@
  * read there is read twice: lengths are taken from the private copy. What does not validate becomes
  * one filler of the extent's size, and is counted.
  *
- * The frame grows while records are finished. Nothing waits for more: while one frame is being
- * synced the next one's records pile up in the ring, and that is all the batching there is. */
+ * The frame grows while records are finished. Nothing waits for more by the clock: while frames are
+ * in flight the next one's records pile up in the ring, and that is all the batching there is. */
 #include "flusher/flusher.h"
 
 #include "ring/ring.h"
 
 #include <string.h>
 
-/* Enough for the device to be busy with one frame while the next piles up; a frame is larger only
- * for a single extent that is. */
-enum { FRAME_PAYLOAD_BYTES = 4 * 1024 * 1024, ROOM_WORTH_USING = 64 * 1024 };
+/* What may be in flight at a time, but for a single extent that is larger. */
+enum { FLIGHT_BYTES = STORE_FRAMES * FRAME_BYTES };
+
+enum { ROOM_WORTH_USING = 64 * 1024 };
+
+static struct frame_header *frame(const struct flusher *flusher)
+{
+    return flusher->frames[flusher->turn];
+}
 
 static char *frame_end(const struct flusher *flusher)
 {
-    return (char *)(flusher->frame + 1) + (flusher->gathered - flusher->durable);
+    return (char *)(frame(flusher) + 1) + (flusher->gathered - flusher->issued);
 }
 
 /* How many valid records fill exactly `span` bytes of the copy; 0 if they do not. */
@@ -72,28 +78,40 @@ static uint64_t frame_limit(const struct flusher *flusher)
 {
     uint64_t room = store_room(flusher->store);
     uint64_t room_max = store_room_max(flusher->store);
-    uint64_t limit = FRAME_PAYLOAD_BYTES;
-    if (limit > flusher->frame_capacity)
-        limit = flusher->frame_capacity;
+    uint64_t limit = FRAME_BYTES - sizeof(struct frame_header);
     if (limit > room_max)
         limit = room_max;
     return room >= ROOM_WORTH_USING && room < limit ? room : limit;
 }
 
+/* Whether an extent goes into the frame: one that is larger than any frame should be makes a frame
+ * of its own, and then less is in flight beside it. */
+static bool has_room(const struct flusher *flusher, uint64_t span, uint64_t limit)
+{
+    uint64_t used = flusher->gathered - flusher->issued;
+    uint64_t in_flight = flusher->issued - store_durable(flusher->store);
+    if (used + span <= limit)
+        return true;
+    return used == 0 && span <= flusher->frame_capacity &&
+           (in_flight == 0 || in_flight + span <= FLIGHT_BYTES);
+}
+
 void gather(struct flusher *flusher)
 {
     const struct ring *ring = &flusher->region.region.ring;
+    if (store_in_flight(flusher->store) == STORE_FRAMES)
+        return;
     uint64_t limit = frame_limit(flusher);
     uint64_t end = ring_end(ring);
     while (flusher->gathered < end) {
         struct ring_header header = ring_read(ring, flusher->gathered);
         uint64_t span = ring_extent_span(header.extent);
-        uint64_t used = flusher->gathered - flusher->durable;
         bool finished = ring_header_lsn(header) == flusher->gathered &&
                         ring_header_state(header) >= RING_COMMITTED;
         if (!finished || span == 0 || span > end - flusher->gathered)
             break;
-        if (used + span > limit && (used > 0 || span > flusher->frame_capacity))
+        flusher->full = !has_room(flusher, span, limit);
+        if (flusher->full)
             break;
         take_extent(flusher, header);
     }

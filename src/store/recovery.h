@@ -28,6 +28,11 @@
  * And always: a broken chain of headers (store/catalog.h) is damage (@J); a read that fails is an
  * error, never a verdict (@K).
  *
+ * Several frames may be in flight when a crash comes, and any of them may have landed: behind a
+ * hole at p whole frames may stand. They were issued before p was durable, and say so, which makes
+ * it @C. A segment gets its name only when all before its first LSN is durable (store/tail.h), so
+ * that such a hole is never in front of a successor.
+ *
  * A cut is final because a new segment is put in place before anything is written: it begins at the
  * cut, so the cut is @F from then on, and its frames have another salt. Where the last segment
  * holds nothing before the cut, the new one takes its name. Recovery may itself be cut anywhere:

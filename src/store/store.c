@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * See store.h, and recovery.h for what stands on disk.
+ * See store.h; tail.h for where frames go, and recovery.h for what stands on disk.
  *
- * Rolling, in this order; a crash between any two leaves a log that recovery accepts:
- *
- *   1  a spare file is taken, or a new one allocated
- *   2  its header is written and synced                the old segment is still the last one
- *   3  it is renamed to what its first LSN asks for    from here on it cuts the old one off
- *   4  the directory is synced                         now it cannot be lost silently, but for
- *   5  a roll mark ends the old segment, synced        a successor that vanishes: now that is seen
- *   6  frames go to the new one
- *
- * A segment keeps room behind its frames for a seal and a roll mark. */
+ * The frames that are not durable yet form a queue, in the order of their LSNs. Its oldest is
+ * durable once it has landed and its segment has a name; only then is the next one looked at.
+ * If its write has failed, nothing more is issued: all others land, and the whole queue is written
+ * once more, to a fresh segment that begins where the durable log ends. Some of those frames may
+ * have landed well in the old segment; the fresh one cuts them off there. */
 #include "store/store.h"
 
 #include "base/assert.h"
@@ -18,6 +13,8 @@
 #include "store/probe.h"
 #include "store/recovery.h"
 #include "store/spare.h"
+#include "store/tail.h"
+#include "store/writer.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "sys/listing.h"
@@ -27,27 +24,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char FRESH_NAME[] = "next.tmp";
-
 /* When prefilling pays: a segment that was not prefilled has taken so many frames, or the segment
  * is a quarter full; and frames are small, since large ones would only compete with the zeros. */
 enum { FRAMES_WORTH_A_SPARE = 64, SMALL_FRAME_BYTES = 256 * 1024 };
 
+/* A frame that is not durable yet. */
+struct pending {
+    struct frame_header *frame;
+    enum frame_kind kind;
+    uint64_t first_lsn, payload_bytes;
+    uint64_t durable_before;
+    uint32_t records;
+    const struct segment *segment;
+    uint64_t offset;
+    bool flying; /* its writer has it */
+    int result;  /* of the write, once it has landed */
+    struct writer writer;
+};
+
 struct store {
     const struct directory *directory;
-    enum segment_sync sync;
     struct spare *spare;
-
-    struct segment segment; /* the last one, to which frames go */
-    uint64_t offset;        /* where the next frame goes */
-    uint64_t end_lsn;       /* where it begins */
-    uint64_t durable_lsn;   /* all before it is synced; one frame is in flight at a time */
-    uint64_t next_number;   /* above every number used */
+    struct tail tail;
+    struct pending queue[STORE_FRAMES]; /* a circle; a place keeps its writer */
+    unsigned oldest, count;
+    uint64_t durable_lsn;   /* all before it is synced, and has its name */
     bool sealed;            /* the last frame is a seal */
-    bool prefilled;         /* the segment's blocks were written before */
-    bool abandoned;         /* the segment takes no more frames, not even a mark */
     bool dead;              /* a write failed, and so did the one attempt elsewhere */
-    uint64_t frames;        /* written to this segment */
     uint64_t average_bytes; /* of recent frames' payloads */
 };
 
@@ -61,209 +64,275 @@ static int name_log(const struct store *store, int error)
     return error < 0 ? fail_context(error, "%s", store->directory->path) : error;
 }
 
-/* ---- Beginning a segment ---- */
-
-/* Where the last segment holds nothing, the new one takes its place, name included. */
-static struct segment_header describe_next(const struct store *store)
+unsigned store_in_flight(const struct store *store)
 {
-    const struct segment_header *old = &store->segment.header;
-    struct segment_header next = {
-        .number = store->next_number,
-        .first_lsn = store->end_lsn,
-        .previous_first_lsn =
-            old->first_lsn == store->end_lsn ? old->previous_first_lsn : old->first_lsn,
-        .file_bytes = store->directory->meta.segment_bytes,
-    };
-    memcpy(next.uuid, store->directory->meta.uuid, sizeof next.uuid);
-    return next;
+    return store->count;
 }
 
-static int create_file(struct store *store, struct segment *segment, bool *prefilled)
+uint64_t store_durable(const struct store *store)
 {
-    struct segment_header wanted = describe_next(store);
-    int fd = store->directory->segments_fd;
-    *prefilled = spare_ready(store->spare);
-    store->next_number++;
-    if (!*prefilled)
-        return segment_create(fd, FRESH_NAME, false, &wanted, store->sync, segment);
-    int error = segment_create(fd, SPARE_NAME, true, &wanted, store->sync, segment);
-    if (error < 0)
-        spare_taken(store->spare);
-    return error;
+    return store->durable_lsn;
 }
 
-/* Steps 3 and 4. */
-static int name_file(struct store *store, const struct segment *segment, bool prefilled)
+/* ---- The queue ---- */
+
+static struct pending *oldest(struct store *store)
 {
-    int fd = store->directory->segments_fd;
-    const char *temporary = prefilled ? SPARE_NAME : FRESH_NAME;
-    int error = sys_renameat(fd, temporary, fd, segment->name);
-    if (error < 0)
-        sys_unlinkat(fd, temporary);
-    if (prefilled)
-        spare_taken(store->spare);
-    if (error < 0)
-        return fail_errno(-error, "cannot name segment %s", segment->name);
-    store->abandoned = true;
-    error = sys_fsync(fd);
-    if (error == -EINVAL) /* a file system that cannot sync a directory */
-        return 0;
-    return error < 0 ? fail_errno(-error, "cannot sync the directory segments") : 0;
+    return &store->queue[store->oldest];
 }
 
-/* Puts a new segment behind end_lsn: steps 1 to 4, and 6. The old one goes to *old, still open. */
-static int begin_segment(struct store *store, struct segment *old)
+/* A frame at the end of the queue. */
+static void push(struct store *store, struct frame_header *frame, enum frame_kind kind,
+                 uint64_t payload_bytes, uint32_t records)
 {
-    struct segment fresh;
-    bool prefilled;
-    int error = create_file(store, &fresh, &prefilled);
-    if (error < 0)
-        return error;
-    error = name_file(store, &fresh, prefilled);
-    if (error < 0) {
-        segment_close(&fresh);
-        return error;
+    INVARIANT(store->count < STORE_FRAMES);
+    struct pending *pending = &store->queue[(store->oldest + store->count++) % STORE_FRAMES];
+    pending->frame = frame;
+    pending->kind = kind;
+    pending->first_lsn = store->tail.end_lsn;
+    pending->payload_bytes = payload_bytes;
+    pending->records = records;
+}
+
+static void pop(struct store *store)
+{
+    store->oldest = (store->oldest + 1) % STORE_FRAMES;
+    store->count--;
+}
+
+/* ---- One write ---- */
+
+/* Runs on a writer's thread as well as on the owner's. */
+static int write_pending(void *argument)
+{
+    struct pending *pending = argument;
+    struct frame_header *frame = pending->frame;
+    uint64_t used = sizeof *frame + pending->payload_bytes;
+    uint64_t bytes = frame_file_bytes(pending->payload_bytes);
+    memset((char *)frame + used, 0, bytes - used);
+    frame_seal_header(frame, pending->kind, pending->first_lsn, pending->durable_before,
+                      (uint64_t)clock_real_ns(), pending->payload_bytes, pending->records,
+                      pending->segment->header.salt);
+    return segment_write(pending->segment, frame, bytes, pending->offset);
+}
+
+/* Gives it its place, where it fits. */
+static void place(struct store *store, struct pending *pending)
+{
+    INVARIANT(pending->first_lsn == store->tail.end_lsn);
+    INVARIANT(tail_fits(&store->tail, pending->kind, frame_file_bytes(pending->payload_bytes)));
+    pending->segment = tail_segment(&store->tail);
+    pending->durable_before = store->durable_lsn;
+    pending->offset = tail_take(&store->tail, pending->payload_bytes);
+    pending->result = 0;
+}
+
+static void land(struct pending *pending)
+{
+    if (pending->flying)
+        pending->result = writer_wait(&pending->writer);
+    pending->flying = false;
+}
+
+/* The oldest has landed well: makes it count. */
+static int confirm(struct store *store)
+{
+    struct pending *pending = oldest(store);
+    if (store->tail.unnamed && pending->segment == tail_segment(&store->tail)) {
+        int error = tail_name(&store->tail);
+        if (error < 0)
+            return error;
     }
-    *old = store->segment;
-    store->segment = fresh;
-    store->offset = FORMAT_BLOCK;
-    store->prefilled = prefilled;
-    store->frames = 0;
-    store->sealed = false;
-    store->abandoned = false;
+    store->durable_lsn = pending->first_lsn + pending->payload_bytes;
+    store->sealed = pending->kind == FRAME_SEAL;
+    pop(store);
     return 0;
 }
 
-/* Leaves a segment that does not take the next frame for a new one. That the roll mark cannot be
- * written is no failure: the successor is there, only its loss would not be seen. */
-static int roll(struct store *store)
-{
-    struct segment old;
-    uint64_t offset = store->offset;
-    bool mark = !store->abandoned && offset < store->segment.header.file_bytes &&
-                store->segment.header.first_lsn != store->end_lsn;
-    int error = begin_segment(store, &old);
-    if (error < 0)
-        return error;
-    if (mark && segment_write_mark(&old, FRAME_ROLL, offset, store->end_lsn) == 0)
-        segment_release_tail(&old, offset + FORMAT_BLOCK);
-    segment_close(&old);
-    return 0;
-}
-
-/* ---- Writing ---- */
-
-/* How far frames may go: two blocks are kept for a seal and a roll mark. */
-static uint64_t frames_end(const struct store *store)
-{
-    return store->segment.header.file_bytes - 2 * FORMAT_BLOCK;
-}
-
-static bool fits(const struct store *store, enum frame_kind kind, uint64_t bytes)
-{
-    uint64_t end = frames_end(store) + (kind == FRAME_SEAL ? FORMAT_BLOCK : 0);
-    return !store->abandoned && store->offset + bytes <= end;
-}
+/* ---- Making room ---- */
 
 /* A segment that was not prefilled is left early for one that is; the frames are small, so that
  * soon pays for itself. */
 static bool roll_early(const struct store *store)
 {
-    return !store->prefilled && store->segment.header.first_lsn != store->end_lsn &&
-           store->average_bytes < SMALL_FRAME_BYTES && spare_ready(store->spare);
+    return store->count == 0 && !store->tail.prefilled &&
+           tail_segment(&store->tail)->header.first_lsn != store->tail.end_lsn &&
+           store->average_bytes < SMALL_FRAME_BYTES && spare_ready(store->spare) == SPARE_PREFILLED;
 }
 
-static int write_here(struct store *store, struct frame_header *frame, enum frame_kind kind,
-                      uint64_t payload_bytes, uint32_t records)
-{
-    uint64_t bytes = frame_file_bytes(payload_bytes);
-    INVARIANT(fits(store, kind, bytes));
-    frame_seal_header(frame, kind, store->end_lsn, store->durable_lsn, (uint64_t)clock_real_ns(),
-                      payload_bytes, records, store->segment.header.salt);
-    size_t used = sizeof *frame + payload_bytes;
-    memset((char *)frame + used, 0, bytes - used);
-    int error = segment_write(&store->segment, frame, bytes, store->offset);
-    if (error < 0)
-        return error;
-    store->offset += bytes;
-    store->end_lsn += payload_bytes;
-    store->durable_lsn = store->end_lsn;
-    store->sealed = kind == FRAME_SEAL;
-    store->frames++;
-    return 0;
-}
-
-/* Makes room if there is none for the frame. An early roll is a chance, not a need. */
+/* Makes room if there is none for the frame. An early roll is a chance, not a need; and what fails
+ * once is tried with another file. */
 static int make_way(struct store *store, enum frame_kind kind, uint64_t bytes)
 {
-    bool needed = !fits(store, kind, bytes);
-    if (!needed && !roll_early(store))
-        return 0;
-    int error = roll(store);
-    return is_no_room(error) && fits(store, kind, bytes) ? 0 : error;
+    int error = 0;
+    while (error == 0 && store->tail.unnamed && !tail_fits(&store->tail, kind, bytes))
+        error = store_settle(store);
+    if (error < 0 || (tail_fits(&store->tail, kind, bytes) && !roll_early(store)))
+        return error;
+    error = tail_roll(&store->tail);
+    if (error < 0 && !is_no_room(error))
+        error = tail_roll(&store->tail);
+    if (error == 0)
+        store->sealed = false;
+    return is_no_room(error) && tail_fits(&store->tail, kind, bytes) ? 0 : error;
 }
 
-/* The frame goes where it belongs or, once, to a fresh segment: blocks whose sync has failed are
- * never tried again, since the kernel may have dropped what it could not write. */
-static int write_frame(struct store *store, struct frame_header *frame, enum frame_kind kind,
-                       uint64_t payload_bytes, uint32_t records)
+/* ---- When a write has failed ---- */
+
+/* Writes the oldest to a segment that is not the one where it failed. */
+static int write_again(struct store *store)
 {
-    if (store->dead)
-        return fail(EIO, "the device has failed before: nothing is written any more");
-    int error = make_way(store, kind, frame_file_bytes(payload_bytes));
-    if (error == 0)
-        error = write_here(store, frame, kind, payload_bytes, records);
-    if (error < 0 && !is_no_room(error)) {
-        store->abandoned = true;
-        error = roll(store);
-        if (error == 0)
-            error = write_here(store, frame, kind, payload_bytes, records);
+    struct pending *pending = oldest(store);
+    int error = make_way(store, pending->kind, frame_file_bytes(pending->payload_bytes));
+    if (error < 0)
+        return error;
+    place(store, pending);
+    error = pending->result = write_pending(pending);
+    return error < 0 ? error : confirm(store);
+}
+
+/* Blocks whose sync has failed are never tried again, since the kernel may have dropped what it
+ * could not write: the queue goes, once, to a fresh segment. While there is no room for one it
+ * stays as it is. */
+static int rehome(struct store *store)
+{
+    int error = 0;
+    for (unsigned i = 0; i < store->count; i++)
+        land(&store->queue[(store->oldest + i) % STORE_FRAMES]);
+    tail_retreat(&store->tail, store->durable_lsn);
+    while (error == 0 && store->count > 0)
+        error = write_again(store);
+    if (error < 0) {
+        oldest(store)->result = error;
+        tail_retreat(&store->tail, store->durable_lsn);
     }
     store->dead = error < 0 && !is_no_room(error);
     return error;
 }
 
-/* Asks for a prefilled segment if the log is in use enough for one to pay. */
+/* The queue waits for room for a fresh segment. */
+static bool stalled(const struct store *store)
+{
+    return store->count > 0 && store->queue[store->oldest].result < 0;
+}
+
+static int refuse_dead(void)
+{
+    return fail(EIO, "the device has failed before: nothing is written any more");
+}
+
+static int settle(struct store *store)
+{
+    struct pending *pending = oldest(store);
+    if (store->dead)
+        return refuse_dead();
+    land(pending);
+    if (pending->result == 0 && confirm(store) == 0)
+        return 0;
+    return rehome(store);
+}
+
+int store_settle(struct store *store)
+{
+    INVARIANT(store->count > 0);
+    return name_log(store, settle(store));
+}
+
+/* ---- Writing ---- */
+
+/* Asks for the next segment if the log is in use enough for one to be worth its space. */
 static void consider_spare(struct store *store, uint64_t payload_bytes)
 {
+    const struct tail *tail = &store->tail;
     store->average_bytes = (7 * store->average_bytes + payload_bytes) / 8;
-    bool used = store->offset > store->segment.header.file_bytes / 4 ||
-                (!store->prefilled && store->frames >= FRAMES_WORTH_A_SPARE);
-    if (used && store->average_bytes < SMALL_FRAME_BYTES)
-        spare_want(store->spare);
+    bool used = tail->offset > tail_segment(tail)->header.file_bytes / 4;
+    bool small = store->average_bytes < SMALL_FRAME_BYTES;
+    if (small && (used || (!tail->prefilled && tail->frames >= FRAMES_WORTH_A_SPARE)))
+        spare_want(store->spare, SPARE_PREFILLED);
+    else if (used)
+        spare_want(store->spare, SPARE_ALLOCATED);
+}
+
+/* Puts a frame into the queue and gives it its place. */
+static int enqueue(struct store *store, struct frame_header *frame, enum frame_kind kind,
+                   uint64_t payload_bytes, uint32_t records)
+{
+    if (store->dead)
+        return refuse_dead();
+    int error = make_way(store, kind, frame_file_bytes(payload_bytes));
+    if (error < 0) {
+        store->dead = store->count == 0 && !is_no_room(error);
+        return error;
+    }
+    push(store, frame, kind, payload_bytes, records);
+    place(store, &store->queue[(store->oldest + store->count - 1) % STORE_FRAMES]);
+    return 0;
+}
+
+static int enqueue_data(struct store *store, struct frame_header *frame, uint64_t first_lsn,
+                        uint64_t payload_bytes, uint32_t records)
+{
+    frame->payload_bytes = payload_bytes;
+    frame->records = records;
+    INVARIANT(payload_bytes > 0 && frame_records_fit(frame)); /* else no reader would accept it */
+    if (payload_bytes > store_room_max(store))
+        return fail(EMSGSIZE, "a frame of %llu bytes is larger than a segment",
+                    (unsigned long long)payload_bytes);
+    int error = stalled(store) ? settle(store) : 0;
+    if (error < 0)
+        return error;
+    INVARIANT(first_lsn == store->tail.end_lsn);
+    error = enqueue(store, frame, FRAME_DATA, payload_bytes, records);
+    if (error == 0)
+        consider_spare(store, payload_bytes);
+    return error;
+}
+
+/* The write of the only frame in the queue, by this thread. If it cannot be, the frame is the
+ * caller's again. */
+static int write_now(struct store *store)
+{
+    struct pending *pending = oldest(store);
+    pending->result = write_pending(pending);
+    int error = settle(store);
+    if (error < 0)
+        pop(store);
+    return error;
 }
 
 int store_write(struct store *store, struct frame_header *frame, uint64_t first_lsn,
                 uint64_t payload_bytes, uint32_t records)
 {
-    INVARIANT(first_lsn == store->end_lsn);
-    frame->payload_bytes = payload_bytes;
-    frame->records = records;
-    INVARIANT(payload_bytes > 0 && frame_records_fit(frame)); /* else no reader would accept it */
-    if (payload_bytes > store_room_max(store))
-        return fail(EMSGSIZE, "%s: a frame of %llu bytes is larger than a segment",
-                    store->directory->path, (unsigned long long)payload_bytes);
-    int error = write_frame(store, frame, FRAME_DATA, payload_bytes, records);
-    if (error == 0)
-        consider_spare(store, payload_bytes);
-    return name_log(store, error);
+    INVARIANT(store->count == 0);
+    int error = enqueue_data(store, frame, first_lsn, payload_bytes, records);
+    return name_log(store, error < 0 ? error : write_now(store));
+}
+
+int store_issue(struct store *store, struct frame_header *frame, uint64_t first_lsn,
+                uint64_t payload_bytes, uint32_t records)
+{
+    int error = enqueue_data(store, frame, first_lsn, payload_bytes, records);
+    if (error < 0)
+        return name_log(store, error);
+    struct pending *pending = &store->queue[(store->oldest + store->count - 1) % STORE_FRAMES];
+    pending->flying = true;
+    writer_start(&pending->writer, write_pending, pending);
+    return 0;
 }
 
 int store_idle(struct store *store)
 {
     alignas(FORMAT_BLOCK) char block[FORMAT_BLOCK];
+    INVARIANT(store->count == 0);
     if (store->sealed)
         return 0;
-    return name_log(store, write_frame(store, (struct frame_header *)block, FRAME_SEAL, 0, 0));
+    int error = enqueue(store, (struct frame_header *)block, FRAME_SEAL, 0, 0);
+    return name_log(store, error < 0 ? error : write_now(store));
 }
 
 uint64_t store_room(const struct store *store)
 {
-    uint64_t end = frames_end(store);
-    if (store->abandoned || store->offset >= end)
-        return 0;
-    uint64_t room = end - store->offset - sizeof(struct frame_header);
-    return room / FORMAT_UNIT * FORMAT_UNIT;
+    return tail_room(&store->tail);
 }
 
 uint64_t store_room_max(const struct store *store)
@@ -274,7 +343,7 @@ uint64_t store_room_max(const struct store *store)
 
 const char *store_sync_method(const struct store *store)
 {
-    return probe_sync_name(store->sync);
+    return probe_sync_name(store->tail.sync);
 }
 
 /* ---- Opening ---- */
@@ -298,39 +367,6 @@ static int remove_leftover(void *context, const char *name)
     return 0;
 }
 
-/* Leaves the last segment as it is and begins another one at the cut. What lay behind the cut can
- * never become valid again, so its space may go. */
-static int cut(struct store *store)
-{
-    struct segment old;
-    uint64_t offset = store->offset;
-    int error = begin_segment(store, &old);
-    if (error < 0)
-        return error;
-    segment_release_tail(&old, offset);
-    segment_close(&old);
-    return 0;
-}
-
-static int resume_or_cut(struct store *store, const struct recovery *recovery)
-{
-    const struct directory *directory = store->directory;
-    int error = segment_open(directory->segments_fd, recovery->last.first_lsn, directory->meta.uuid,
-                             SEGMENT_WRITE, store->sync, &store->segment);
-    if (error < 0)
-        return error;
-    store->offset = recovery->end_offset;
-    store->end_lsn = store->durable_lsn = recovery->end_lsn;
-    store->next_number = recovery->last.number + 1;
-    store->sealed = recovery->verdict == RECOVERY_SEALED;
-    if (recovery->resume)
-        return 0;
-    error = cut(store);
-    if (error < 0)
-        segment_close(&store->segment);
-    return error;
-}
-
 static int open_at(struct store *store, uint64_t durable_lsn)
 {
     const struct directory *directory = store->directory;
@@ -339,14 +375,18 @@ static int open_at(struct store *store, uint64_t durable_lsn)
     if (error < 0)
         return error;
     sys_list(directory->segments_fd, remove_leftover, (void *)&directory->segments_fd);
-    store->sync = probe_sync(directory->segments_fd);
-    store->spare = spare_open(directory->segments_fd, directory->meta.segment_bytes, store->sync);
+    enum segment_sync sync = probe_sync(directory->segments_fd);
+    store->spare = spare_open(directory->segments_fd, directory->meta.segment_bytes, sync);
     if (store->spare == NULL)
         return fail(ENOMEM, "no memory to write a log");
-    error = resume_or_cut(store, &recovery);
-    if (error < 0)
+    error = tail_open(&store->tail, directory, store->spare, sync, &recovery);
+    if (error < 0) {
         spare_close(store->spare);
-    return error;
+        return error;
+    }
+    store->durable_lsn = recovery.end_lsn;
+    store->sealed = recovery.resume;
+    return 0;
 }
 
 int store_open(const struct directory *directory, uint64_t durable_lsn, struct store **store)
@@ -360,6 +400,8 @@ int store_open(const struct directory *directory, uint64_t durable_lsn, struct s
         free(opened);
         return error;
     }
+    for (unsigned i = 0; i < STORE_FRAMES; i++)
+        writer_open(&opened->queue[i].writer);
     *store = opened;
     return 0;
 }
@@ -368,9 +410,11 @@ int store_close(struct store *store)
 {
     if (store == NULL)
         return 0;
-    int error = store->dead ? 0 : store_idle(store);
+    for (unsigned i = 0; i < STORE_FRAMES; i++)
+        writer_close(&store->queue[i].writer);
+    int error = store->dead || store->count > 0 ? 0 : store_idle(store);
+    tail_close(&store->tail);
     spare_close(store->spare);
-    segment_close(&store->segment);
     free(store);
     return error;
 }

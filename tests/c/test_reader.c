@@ -10,10 +10,11 @@
 
 #include <pthread.h>
 
-void __wrap_spare_want(struct spare *spare);
-void __wrap_spare_want(struct spare *spare)
+void __wrap_spare_want(struct spare *spare, enum spare_kind kind);
+void __wrap_spare_want(struct spare *spare, enum spare_kind kind)
 {
     (void)spare;
+    (void)kind;
 }
 
 static shmwal_reader *reader;

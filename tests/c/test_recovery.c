@@ -20,10 +20,11 @@ ssize_t __wrap_sys_pread_full(int fd, void *data, size_t length, uint64_t offset
 }
 
 /* Without spares, a segment is left only when it is full. */
-void __wrap_spare_want(struct spare *spare);
-void __wrap_spare_want(struct spare *spare)
+void __wrap_spare_want(struct spare *spare, enum spare_kind kind);
+void __wrap_spare_want(struct spare *spare, enum spare_kind kind)
 {
     (void)spare;
+    (void)kind;
 }
 
 /* ---- Logs to recover ---- */
@@ -257,6 +258,36 @@ START_TEST(case_c_frame_behind_that_was_issued_before_is_no_proof)
     disk_set(disk_path(0), torn + FORMAT_BLOCK, frame, sizeof *frame + bytes);
     expect_refused();
     expect_damage(disk_path(0), torn, disk_lsn);
+}
+END_TEST
+
+/* Of three frames in flight the first one, or a part of it, did not get there. */
+START_TEST(case_c_hole_among_frames_in_flight)
+{
+    static char saved[DISK_SEGMENT_BYTES];
+    struct segment_header header = disk_header(0);
+    struct store *store = disk_store();
+    OK(disk_write(store, 5));
+    disk_abandon(store);
+    list_frames(0);
+    uint64_t durable = disk_lsn, offset = frames[frame_count - 1].end_offset, hole = offset;
+    struct frame_header *frame = (struct frame_header *)disk_frame;
+    for (int i = 0; i < 3; i++) {
+        uint64_t bytes = disk_gather(40);
+        frame_seal_header(frame, FRAME_DATA, disk_lsn, durable, 1, bytes, 40, header.salt);
+        disk_set(disk_path(0), offset, frame, frame_file_bytes(bytes));
+        offset += frame_file_bytes(bytes);
+        disk_lsn += bytes;
+        disk_records += 40;
+    }
+    expect_end(disk_lsn); /* all have landed */
+    disk_get(disk_path(0), 0, saved, sizeof saved);
+    for (uint64_t lost = FORMAT_BLOCK; lost <= 2UL * FORMAT_BLOCK; lost += FORMAT_BLOCK) {
+        disk_set(disk_path(0), 0, saved, sizeof saved);
+        disk_zero(disk_path(0), hole, lost);
+        expect_torn(hole, durable);
+    }
+    expect_goes_on_at(durable);
 }
 END_TEST
 
@@ -644,6 +675,7 @@ int main(void)
                                 case_c_torn_at_any_sector_of_the_last_frame,
                                 case_c_torn_behind_a_seal,
                                 case_c_frame_behind_that_was_issued_before_is_no_proof,
+                                case_c_hole_among_frames_in_flight,
                                 case_c_torn_frame_never_becomes_valid_again,
                                 case_d_rotten_frame_with_a_later_one_is_refused,
                                 case_d_seal_covers_the_last_frame,
