@@ -69,7 +69,7 @@ $(B)/duralog-flusher: $(FLUSH_O) $(B)/libshmwal.a
 	$(CC) $(LD_FLAGS) -o $@ $^ -l:libnuma.a
 
 $(B)/duralog: $(TOOL_O) $(B)/libshmwal.a
-	$(CC) $(LD_FLAGS) -o $@ $^ -l:libyajl_s.a
+	$(CC) $(LD_FLAGS) -o $@ $^ -l:libyajl_s.a -l:libz.a
 
 $(B)/man/%: tools/man/%.scd
 	@mkdir -p $(@D)

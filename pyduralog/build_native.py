@@ -35,7 +35,7 @@ def make() -> list[Path]:
     except (OSError, subprocess.CalledProcessError) as error:
         raise ExecError(
             f"the C library cannot be built: {error}; it needs gcc, make, and the headers of "
-            "libatomic-ops, xxhash, libnuma and yajl"
+            "libatomic-ops, xxhash, libnuma, yajl and zlib"
         ) from error
     return [ROOT / path for path in files]
 

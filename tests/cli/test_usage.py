@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from programs import BUILD, ROOT, Cli
 
-COMMANDS = ["create", "append", "cat", "follow", "status", "verify", "stop"]
+COMMANDS = ["create", "append", "import", "cat", "follow", "status", "verify", "stop"]
 
 
 def test_help_names_all_commands_and_gives_examples(cli: Cli) -> None:
@@ -26,7 +26,8 @@ def test_help_names_all_commands_and_gives_examples(cli: Cli) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_teaches_it(cli: Cli, command: str) -> None:
     told = cli.ok(command, "--help").out
-    assert told.startswith(f"Usage: duralog {command} LOG")
+    first = "FILE LOG" if command == "import" else "LOG"
+    assert told.startswith(f"Usage: duralog {command} {first}")
     assert "\nExample" in told
     assert max(map(len, told.splitlines())) <= 100
     assert cli.ok("help", command).out == told
@@ -118,6 +119,10 @@ def test_wrong_arguments_of_a_command(
         "follow LOG --from -64",
         "follow LOG --to 64",
         "stop LOG --timeout x",
+        "import LOG",
+        "import FILE LOG --level replicated",
+        "import FILE LOG --from -1",
+        "import FILE LOG --timeout x",
         "status LOG --from 0",
     ],
 )

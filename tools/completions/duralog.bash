@@ -6,7 +6,7 @@ _duralog() {
     local current=$2 previous=$3
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W \
-            'create append cat follow status verify stop help --help --version' -- "$current")
+            'create append import cat follow status verify stop help --help --version' -- "$current")
         return
     fi
     case $previous in
@@ -19,6 +19,7 @@ _duralog() {
         case ${COMP_WORDS[1]} in
         create) options='--ring-bytes --segment-bytes' ;;
         append) options='--type --level --timeout' ;;
+        import) options='--level --timeout --append --from --json' ;;
         cat) options='--from --to --json --salvage' ;;
         follow) options='--from --json' ;;
         status | verify) options='--json' ;;

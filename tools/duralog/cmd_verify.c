@@ -2,9 +2,8 @@
  *
  * duralog verify: reads every byte of a log and checks it.
  *
- * Knows include/shmwal.h, json, human, progress, options, message. Its surface is fixed. */
+ * Knows include/shmwal.h, json, progress, options, message. Its surface is fixed. */
 #include "command.h"
-#include "human.h"
 #include "json.h"
 #include "message.h"
 #include "options.h"
@@ -30,7 +29,7 @@ static const char help[] =
     "  duralog verify app.log\n"
     "  duralog verify /backup/app.log && echo good\n";
 
-enum { OPTION_JSON = 1, BAR_WIDTH = 40 };
+enum { OPTION_JSON = 1 };
 
 static const struct option options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
@@ -40,14 +39,8 @@ static const struct option options[] = {
 
 static void show_bar(void *context, uint64_t done, uint64_t total)
 {
-    struct progress *progress = context;
-    char bytes[HUMAN_BYTES];
-    if (total == 0 || !progress_due(progress))
-        return;
-    int filled = (int)((double)done / (double)total * BAR_WIDTH);
-    progress_show(progress, "[%.*s%*s] %3.0f%% of %s", filled,
-                  "########################################", BAR_WIDTH - filled, "",
-                  100.0 * (double)done / (double)total, human_bytes(total, bytes));
+    if (progress_due(context))
+        progress_show_bar(context, done, total);
 }
 
 static const char *verdict(const shmwal_verification *result)

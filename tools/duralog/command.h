@@ -17,6 +17,7 @@ struct command {
 
 extern const struct command command_create;
 extern const struct command command_append;
+extern const struct command command_import;
 extern const struct command command_cat;
 extern const struct command command_follow;
 extern const struct command command_status;

@@ -22,6 +22,7 @@ static const char help[] =
     "Commands:\n"
     "  create   make a log that is not there\n"
     "  append   add records, one a line, and wait until they are safe on disk\n"
+    "  import   bring a log file of the earlier Python library over\n"
     "  cat      print the records\n"
     "  follow   print records as they come\n"
     "  status   say how the log is: positions, ring, disk, flusher\n"
@@ -41,8 +42,8 @@ static const char help[] =
     "Exit status: 0 done; 1 it could not be done, or the log is damaged; 2 wrong usage.\n";
 
 static const struct command *const commands[] = {
-    &command_create, &command_append, &command_cat,  &command_follow,
-    &command_status, &command_verify, &command_stop,
+    &command_create, &command_append, &command_import, &command_cat,
+    &command_follow, &command_status, &command_verify, &command_stop,
 };
 
 static const struct command *command_find(const char *name)
@@ -72,7 +73,7 @@ static int help_print(const char *name)
 static int dispatch(int argc, char **argv)
 {
     if (argc < 2)
-        usage_error("say what to do: create, append, cat, follow, status, verify or stop");
+        usage_error("say what to do: create, append, import, cat, follow, status, verify or stop");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         return help_print(NULL);
     if (strcmp(argv[1], "help") == 0)

@@ -2,13 +2,17 @@
  *
  * A line on a terminal that says how far a long run is. See progress.h.
  *
- * Knows nobody. */
+ * Knows human. */
 #include "progress.h"
+
+#include "human.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { BAR_WIDTH = 40 };
 
 #define INTERVAL_NS INT64_C(200000000)
 
@@ -51,6 +55,16 @@ void progress_show(struct progress *progress, const char *format, ...)
     vfprintf(stderr, format, arguments);
     va_end(arguments);
     progress->shown = true;
+}
+
+void progress_show_bar(struct progress *progress, uint64_t done, uint64_t total)
+{
+    char bytes[HUMAN_BYTES];
+    double part = total == 0 ? 1 : (double)done / (double)total;
+    int filled = (int)(part * BAR_WIDTH);
+    progress_show(progress, "[%.*s%*s] %3.0f%% of %s", filled,
+                  "########################################", BAR_WIDTH - filled, "", 100 * part,
+                  human_bytes(total, bytes));
 }
 
 void progress_end(struct progress *progress)

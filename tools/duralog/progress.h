@@ -2,7 +2,7 @@
  *
  * A line on a terminal that says how far a long run is. In a pipe or a file: nothing.
  *
- * Knows nobody. */
+ * Knows human. */
 #ifndef DURALOG_PROGRESS_H
 #define DURALOG_PROGRESS_H
 
@@ -24,6 +24,9 @@ double progress_seconds(const struct progress *progress);
 
 __attribute__((format(printf, 2, 3))) void progress_show(struct progress *progress,
                                                          const char *format, ...);
+
+/* How many of the bytes are done, as a bar. */
+void progress_show_bar(struct progress *progress, uint64_t done, uint64_t total);
 
 /* Wipes the line; before anything else is printed. */
 void progress_end(struct progress *progress);
