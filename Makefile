@@ -96,15 +96,22 @@ $(B)/tests/kill: $(B)/obj/tests/kill/kill.o $(B)/libshmwal.a
 	$(CC) $(LD_FLAGS) -o $@ $^
 
 # The torture of the store, and flushers that lose data, which it must catch.
-TORTURE_C := $(filter-out %/power.c,$(wildcard tests/torture/*.c))
-POWER_C   := tests/torture/power.c $(filter-out tests/torture/lossy_%,$(TORTURE_C))
-LOSSY     := $(patsubst tests/torture/%.c,$(B)/tests/flusher_%,$(wildcard tests/torture/lossy_*.c))
+POWER_C := $(addprefix tests/torture/,power.c device.c history.c states.c tape.c workload.c)
+FLIPS_C := $(addprefix tests/torture/,flips.c history.c)
+INJECT_C := $(addprefix tests/torture/,inject.c history.c tape.c)
+LOSSY   := $(patsubst tests/torture/%.c,$(B)/tests/flusher_%,$(wildcard tests/torture/lossy_*.c))
 
-torture-programs: all $(B)/tests/power $(LOSSY)
+torture-programs: all $(addprefix $(B)/tests/,power flips inject) $(LOSSY)
 
 $(B)/tests/power: $(POWER_C:%.c=$(B)/obj/%.o) $(B)/libshmwal.a
 	@mkdir -p $(@D)
 	$(CC) $(LD_FLAGS) -o $@ $^ -lfuse3
+
+$(B)/tests/flips: $(FLIPS_C:%.c=$(B)/obj/%.o)
+$(B)/tests/inject: $(INJECT_C:%.c=$(B)/obj/%.o)
+$(B)/tests/flips $(B)/tests/inject: $(B)/libshmwal.a
+	@mkdir -p $(@D)
+	$(CC) $(LD_FLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 $(B)/tests/flusher_lossy_%: $(B)/obj/tests/torture/lossy_%.o $(FLUSH_O) $(B)/libshmwal.a
 	@mkdir -p $(@D)
@@ -174,7 +181,7 @@ cli: ## the tests of the command line
 system: ## the tests of the whole: install, quickstart, system calls
 kill: ## SIGKILL at random moments, a hundred rounds
 model: ## the ring's protocol, checked exhaustively, and its mutants
-torture: ## faults of the store, the short forms: power loss
+torture: ## faults of the store, short forms: power loss, failing calls, rot
 lint: ## formatters, linters, types and the rules of the house
 step: ## SIGKILL between two instructions of the public calls, a sample of them
 unit tsan asan valgrind python cli system kill step model torture lint:
@@ -182,8 +189,8 @@ unit tsan asan valgrind python cli system kill step model torture lint:
 	@$(RUN) $@
 
 # Long forms. A seed that finds something is printed, and finds it again.
-SEED ?= 1
-POWER := nice -n 19 $(B)/tests/power --seed $(SEED)
+SEED    ?= 1
+TORTURE := DURALOG_FLUSHER=$(CURDIR)/$(B)/duralog-flusher nice -n 19 $(B)/tests
 
 torture-kill: ## SIGKILL at random moments, 100,000 times; some twenty minutes
 	@tools/setup check
@@ -194,12 +201,22 @@ torture-step: ## SIGKILL between any two instructions of the public calls; an ho
 	@tools/setup check
 	@STRIDE=1 $(RUN) step
 
-torture-power: ## power loss: 100,000 states on ext4, 30,000 on xfs and on btrfs; an hour or so
+torture-power: ## power loss: 100,000 states on ext4, 30,000 on xfs, 30,000 on btrfs; an hour
 	@tools/setup check
 	@$(MAKE) -s -j$(JOBS) torture-programs
-	DURALOG_FLUSHER=$(CURDIR)/$(B)/duralog-flusher $(POWER) --fs ext4 --states 100000
-	DURALOG_FLUSHER=$(CURDIR)/$(B)/duralog-flusher $(POWER) --fs xfs --states 30000
-	DURALOG_FLUSHER=$(CURDIR)/$(B)/duralog-flusher $(POWER) --fs btrfs --states 30000
+	$(TORTURE)/power --seed $(SEED) --fs ext4 --states 100000
+	$(TORTURE)/power --seed $(SEED) --fs xfs --states 30000
+	$(TORTURE)/power --seed $(SEED) --fs btrfs --states 30000
+
+torture-inject: ## every system call of the flusher fails, and is its last; an hour or two
+	@tools/setup check
+	@$(MAKE) -s -j$(JOBS) torture-programs
+	$(TORTURE)/inject --all
+
+torture-flips: ## every bit of a log flipped; half an hour
+	@tools/setup check
+	@$(MAKE) -s -j$(JOBS) torture-programs
+	$(TORTURE)/flips --all --seed $(SEED)
 
 bench: ## measure beside floors and peers, 15 minutes; ARGS=--commit puts it into the documents
 bench-quick: ## less of everything, in under a minute
@@ -235,8 +252,8 @@ help: ## this list
 
 always:
 .PHONY: all tests install quickstart check unit tsan asan valgrind python cli system kill step model \
-        torture torture-kill torture-step torture-power torture-programs lint bench bench-quick \
-        bench-curves bench-guard format lint-format lint-tidy clean help always
+        torture torture-kill torture-step torture-power torture-inject torture-flips \
+        torture-programs lint bench bench-quick bench-curves bench-guard format lint-format lint-tidy clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(FLUSH_O) $(TOOL_O) $(TEST_HELP_O) \
            $(patsubst %.c,$(B)/obj/%.o,\
                $(wildcard tests/kill/*.c tests/step/*.c tests/torture/*.c))) \

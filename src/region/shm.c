@@ -88,11 +88,15 @@ int shm_object_open(const struct directory *directory, enum shm_object object, b
         return error;
     }
     uint64_t magic = 0; /* written last, so an object without it was never finished */
-    if (sys_pread_full(fd, &magic, sizeof magic, 0) != sizeof magic || magic == 0) {
-        sys_close(fd);
+    ssize_t got = sys_pread_full(fd, &magic, sizeof magic, 0);
+    if (got == sizeof magic && magic != 0)
+        return fd;
+    sys_close(fd);
+    if (got >= 0)
         return -ENOENT;
-    }
-    return fd;
+    /* No answer: to make a new ring in its place would lose what is committed in this one. */
+    return fail_errno((int)-got, "/dev/shm%s, the ring of %s, cannot be read", name,
+                      directory->path);
 }
 
 static int create_object(const struct directory *directory, enum shm_object object)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT
+ * LDFLAGS: -Wl,--wrap=sys_pread_full
  *
  * Attaching to a ring, and the proof that an attached process is gone. */
 #include "region/region.h"
@@ -15,6 +16,17 @@
 #include <sys/mman.h>
 
 static struct directory directory;
+
+static int reads_left = -1; /* until one fails; -1: none does */
+
+ssize_t __real_sys_pread_full(int fd, void *data, size_t length, uint64_t offset);
+ssize_t __wrap_sys_pread_full(int fd, void *data, size_t length, uint64_t offset);
+ssize_t __wrap_sys_pread_full(int fd, void *data, size_t length, uint64_t offset)
+{
+    if (reads_left >= 0 && reads_left-- == 0)
+        return -EIO;
+    return __real_sys_pread_full(fd, data, length, offset);
+}
 
 static void setup(void)
 {
@@ -330,6 +342,26 @@ START_TEST(region_truncated_ring_is_refused)
 }
 END_TEST
 
+/* To take it for a ring that is not there, and make another, would lose what is committed. */
+START_TEST(region_ring_that_cannot_be_read_is_an_error_and_stays)
+{
+    struct region first, second;
+    struct region_flusher flusher;
+    attach(&first);
+    for (int i = 0; i < 2; i++) { /* the ring, the state */
+        reads_left = i;
+        ck_assert_int_eq(region_attach(&directory, 0, &second), -EIO);
+        reads_left = i;
+        ck_assert_int_eq(region_attach_flusher(&directory, &flusher), -EIO);
+        ck_assert_int_eq(reads_left, -1);
+    }
+    attach(&second);
+    ck_assert_uint_gt(second.attachment, first.attachment); /* the same ring */
+    region_detach(&directory, &second);
+    region_detach(&directory, &first);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("region");
@@ -350,6 +382,7 @@ int main(void)
     tcase_add_test(cases, region_ring_with_something_in_it_stays);
     tcase_add_test(cases, region_interrupted_creation_is_made_anew);
     tcase_add_test(cases, region_truncated_ring_is_refused);
+    tcase_add_test(cases, region_ring_that_cannot_be_read_is_an_error_and_stays);
     suite_add_tcase(suite, cases);
     return support_main(suite);
 }

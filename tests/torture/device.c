@@ -22,13 +22,6 @@
 
 /* ---- The memory ---- */
 
-static void *share(uint64_t bytes)
-{
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
 static void save(struct device *device, uint32_t block)
 {
     struct layer *layer = &device->layer[device->layers - 1];
@@ -221,25 +214,21 @@ void device_forget(struct device *device)
 
 /* ---- All of it ---- */
 
-static bool allocate(struct device *device)
+static void allocate(struct device *device)
 {
     uint64_t blocks = device->bytes / BLOCK_BYTES;
-    device->image = share(device->bytes);
-    bool allocated = device->image != NULL;
-    for (int i = 0; i < LAYERS && allocated; i++) {
+    device->image = tape_share(device->bytes);
+    for (int i = 0; i < LAYERS; i++) {
         struct layer *layer = &device->layer[i];
-        layer->saved = share(blocks);
-        layer->blocks = share(blocks * sizeof *layer->blocks);
-        layer->before = share(device->bytes);
-        allocated = layer->saved != NULL && layer->blocks != NULL && layer->before != NULL;
+        layer->saved = tape_share(blocks);
+        layer->blocks = tape_share(blocks * sizeof *layer->blocks);
+        layer->before = tape_share(device->bytes);
     }
-    return allocated;
 }
 
 static const char *build(struct device *device)
 {
-    if (!allocate(device))
-        return "no memory";
+    allocate(device);
     if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return "only root may mount";
@@ -253,11 +242,7 @@ static const char *build(struct device *device)
 
 struct device *device_open(uint64_t bytes, struct tape *tape, const char **reason)
 {
-    struct device *device = share(sizeof *device);
-    if (device == NULL) {
-        *reason = "no memory";
-        return NULL;
-    }
+    struct device *device = tape_share(sizeof *device);
     device->bytes = bytes;
     device->tape = tape;
     device->loop_fd = -1;
@@ -266,12 +251,6 @@ struct device *device_open(uint64_t bytes, struct tape *tape, const char **reaso
         return device;
     device_close(device);
     return NULL;
-}
-
-static void release(void *memory, uint64_t bytes)
-{
-    if (memory != NULL)
-        munmap(memory, bytes);
 }
 
 void device_close(struct device *device)
@@ -288,10 +267,10 @@ void device_close(struct device *device)
     if (device->directory[0] != '\0' && rmdir(device->directory) < 0)
         perror(device->directory);
     for (int i = 0; i < LAYERS; i++) {
-        release(device->layer[i].saved, blocks);
-        release(device->layer[i].blocks, blocks * sizeof *device->layer[i].blocks);
-        release(device->layer[i].before, device->bytes);
+        munmap(device->layer[i].saved, blocks);
+        munmap(device->layer[i].blocks, blocks * sizeof *device->layer[i].blocks);
+        munmap(device->layer[i].before, device->bytes);
     }
-    release(device->image, device->bytes);
+    munmap(device->image, device->bytes);
     munmap(device, sizeof *device);
 }

@@ -15,6 +15,7 @@
  *
  * Knows device, states, history, workload. Changes when another file system is tried. */
 #include "device.h"
+#include "draw.h"
 #include "history.h"
 #include "states.h"
 #include "workload.h"
@@ -122,19 +123,19 @@ static void record_run(struct power *power, uint64_t *seed)
         .path = power->log,
         .tape = power->tape,
         .ring_bytes = 64 << 10,
-        .segment_bytes = (uint64_t)64 << (10 + states_draw(seed) % 3),
-        .writers = 1 + (unsigned)(states_draw(seed) % 3),
+        .segment_bytes = (uint64_t)64 << (10 + draw(seed) % 3),
+        .writers = 1 + (unsigned)(draw(seed) % 3),
         .next = next,
         .records = 150,
         .kills = 1,
-        .seed = (unsigned)states_draw(seed),
+        .seed = (unsigned)draw(seed),
     };
     tape_rewind(power->tape, 0, 0);
     power->tape->running = true;
     if (!mount_it(power))
         fail_run(power, "the new file system cannot be mounted");
     const char *wrong = workload_run(&workload);
-    workload.kills = (unsigned)(states_draw(seed) % 2);
+    workload.kills = (unsigned)(draw(seed) % 2);
     if (wrong == NULL)
         wrong = workload_run(&workload);
     power->tape->running = false;
@@ -215,11 +216,11 @@ static const char *record_second_run(struct power *power, struct promise *promis
         .tape = power->tape,
         .ring_bytes = 64 << 10,
         .first_writer = WRITERS_MAX / 2,
-        .writers = 1 + (unsigned)(states_draw(seed) % 2),
+        .writers = 1 + (unsigned)(draw(seed) % 2),
         .next = next,
         .records = 12,
-        .kills = (unsigned)(states_draw(seed) % 2),
-        .seed = (unsigned)states_draw(seed),
+        .kills = (unsigned)(draw(seed) % 2),
+        .seed = (unsigned)draw(seed),
     };
     power->tape->running = true;
     if (!mount_it(power))
@@ -243,7 +244,7 @@ static void fail_again(struct power *power, const struct history *history, uint6
 {
     struct tape *tape = power->tape;
     struct window window;
-    uint64_t target = first + states_draw(seed) % (tape->count - first);
+    uint64_t target = first + draw(seed) % (tape->count - first);
     for (window = window_at(tape, first); window.end < target;)
         window = window_at(tape, window.end + 1);
     device_layer(power->device);
@@ -280,8 +281,8 @@ static void one_state(struct power *power, struct window window, struct promise 
     uint64_t identity =
         states_choose(power->device, window, power->file_system->whole, seed, &promise);
     if (is_new(power, identity ^ window.begin << 40)) {
-        bool again = states_draw(seed) % AGAIN_EVERY == 0;
-        if (states_draw(seed) % SECOND_RUN_EVERY == 0 && !power->expect_loss)
+        bool again = draw(seed) % AGAIN_EVERY == 0;
+        if (draw(seed) % SECOND_RUN_EVERY == 0 && !power->expect_loss)
             second_run(power, promise, seed);
         if (judge(power, &power->history, &promise, again))
             power->states++;
@@ -302,7 +303,7 @@ static void fail_everywhere(struct power *power, uint64_t *seed)
     uint64_t wanted = left < STATES_A_RUN ? left : STATES_A_RUN;
     for (uint64_t at = 0; at < events && power->states < power->states_wanted;) {
         struct window window = window_at(tape, at);
-        uint64_t share = wanted / flushes + (states_draw(seed) % flushes < wanted % flushes);
+        uint64_t share = wanted / flushes + (draw(seed) % flushes < wanted % flushes);
         for (uint64_t i = 0; i < share && power->states < power->states_wanted; i++)
             one_state(power, window, promise, seed);
         if (power->expect_loss && power->wrong > 0)

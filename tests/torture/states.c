@@ -2,15 +2,9 @@
  * See states.h. */
 #include "states.h"
 
-#include <stdlib.h>
+#include "draw.h"
 
-uint64_t states_draw(uint64_t *seed)
-{
-    uint64_t value = *seed += UINT64_C(0x9E3779B97F4A7C15);
-    value = (value ^ value >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    value = (value ^ value >> 27) * UINT64_C(0x94D049BB133111EB);
-    return value ^ value >> 31;
-}
+#include <stdlib.h>
 
 struct window window_at(const struct tape *tape, uint64_t begin)
 {
@@ -59,7 +53,7 @@ static void put(struct choice *choice, const struct event *event, uint64_t from,
     const char *data = tape_data(choice->device->tape, event);
     device_write(choice->device, event->place + from, data + from, bytes);
     uint64_t mixed = choice->identity ^ (event->data + from);
-    choice->identity = states_draw(&mixed);
+    choice->identity = draw(&mixed);
 }
 
 static bool must_be_whole(const struct choice *choice, const struct event *event)
@@ -71,27 +65,27 @@ static bool must_be_whole(const struct choice *choice, const struct event *event
 static void put_torn(struct choice *choice, const struct event *event)
 {
     uint64_t sectors = event->bytes / SECTOR_BYTES;
-    uint64_t draw = states_draw(choice->seed);
+    uint64_t drawn = draw(choice->seed);
     if (must_be_whole(choice, event)) {
-        if (draw % 2 == 0)
+        if (drawn % 2 == 0)
             put(choice, event, 0, event->bytes);
-    } else if (draw % 4 == 0) {
-        put(choice, event, 0, draw / 4 % (sectors + 1) * SECTOR_BYTES);
+    } else if (drawn % 4 == 0) {
+        put(choice, event, 0, drawn / 4 % (sectors + 1) * SECTOR_BYTES);
     } else {
         for (uint64_t i = 0; i < sectors; i++)
-            if (states_draw(choice->seed) % 2 == 0)
+            if (draw(choice->seed) % 2 == 0)
                 put(choice, event, i * SECTOR_BYTES, SECTOR_BYTES);
     }
 }
 
 static void put_some(struct choice *choice, const struct event **writes, uint64_t count)
 {
-    uint64_t draw = states_draw(choice->seed);
-    uint64_t special = count > 0 ? draw % count : 0;
+    uint64_t drawn = draw(choice->seed);
+    uint64_t special = count > 0 ? drawn % count : 0;
     for (uint64_t i = 0; i < count; i++) {
         bool all = choice->mode == MODE_ALL || (choice->mode == MODE_PREFIX && i < special) ||
                    (choice->mode == MODE_BUT_ONE && i != special) ||
-                   (choice->mode == MODE_WRITES && states_draw(choice->seed) % 2 == 0);
+                   (choice->mode == MODE_WRITES && draw(choice->seed) % 2 == 0);
         bool torn = choice->mode == MODE_SECTORS ||
                     (i == special && (choice->mode == MODE_PREFIX || choice->mode == MODE_BUT_ONE));
         if (all)
@@ -105,7 +99,7 @@ static void put_some(struct choice *choice, const struct event **writes, uint64_
 static void shuffle(const struct event **writes, uint64_t count, uint64_t *seed)
 {
     for (uint64_t i = count; i > 1; i--) {
-        uint64_t other = states_draw(seed) % i;
+        uint64_t other = draw(seed) % i;
         const struct event *moved = writes[i - 1];
         writes[i - 1] = writes[other];
         writes[other] = moved;
@@ -118,15 +112,15 @@ uint64_t states_choose(struct device *device, struct window window, struct whole
     const struct tape *tape = device->tape;
     uint64_t length = window.end - window.begin, count = 0;
     /* Just before the flush most is at stake. */
-    uint64_t cut = states_draw(seed) % 2 == 0 ? length : states_draw(seed) % (length + 1);
+    uint64_t cut = draw(seed) % 2 == 0 ? length : draw(seed) % (length + 1);
     const struct event **writes = calloc(cut + 1, sizeof *writes);
     if (writes == NULL)
         abort();
     for (uint64_t i = 0; i < cut; i++)
         if (tape->events[window.begin + i].kind == EVENT_WRITE)
             writes[count++] = &tape->events[window.begin + i];
-    struct choice choice = {device, whole, (enum mode)(states_draw(seed) % MODES), seed, cut};
-    if (choice.mode >= MODE_WRITES && states_draw(seed) % 2 == 0)
+    struct choice choice = {device, whole, (enum mode)(draw(seed) % MODES), seed, cut};
+    if (choice.mode >= MODE_WRITES && draw(seed) % 2 == 0)
         shuffle(writes, count, seed);
     put_some(&choice, writes, count);
     promise_raise(promise, tape, window.begin, window.begin + cut);

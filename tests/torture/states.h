@@ -47,7 +47,4 @@ struct whole {
 uint64_t states_choose(struct device *device, struct window window, struct whole whole,
                        uint64_t *seed, struct promise *promise);
 
-/* The next of a row of numbers that look drawn by lot. */
-uint64_t states_draw(uint64_t *seed);
-
 #endif

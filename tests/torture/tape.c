@@ -10,12 +10,12 @@
 #define EVENTS_MAX  (UINT64_C(1) << 20)
 #define ARENA_BYTES (UINT64_C(4) << 30)
 
-static void *share(uint64_t bytes)
+void *tape_share(uint64_t bytes)
 {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
-        perror("torture: no memory for a tape");
+        perror("torture: no memory to share");
         exit(1);
     }
     return memory;
@@ -23,9 +23,9 @@ static void *share(uint64_t bytes)
 
 struct tape *tape_new(void)
 {
-    struct tape *tape = share(sizeof *tape);
-    tape->events = share(EVENTS_MAX * sizeof *tape->events);
-    tape->arena = share(ARENA_BYTES);
+    struct tape *tape = tape_share(sizeof *tape);
+    tape->events = tape_share(EVENTS_MAX * sizeof *tape->events);
+    tape->arena = tape_share(ARENA_BYTES);
     return tape;
 }
 

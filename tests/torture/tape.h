@@ -36,6 +36,9 @@ struct tape {
     char *arena;
 };
 
+/* Memory that processes forked from now on share. Ends the program if there is none. */
+void *tape_share(uint64_t bytes);
+
 /* Ends the program if there is no memory. */
 struct tape *tape_new(void);
 
