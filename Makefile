@@ -251,9 +251,10 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 always:
-.PHONY: all tests install quickstart check unit tsan asan valgrind python cli system kill step model \
-        torture torture-kill torture-step torture-power torture-inject torture-flips \
-        torture-programs lint bench bench-quick bench-curves bench-guard format lint-format lint-tidy clean help always
+.PHONY: all tests install quickstart check unit tsan asan valgrind python cli system kill step \
+        model torture torture-kill torture-step torture-power torture-inject torture-flips \
+        torture-programs lint bench bench-quick bench-curves bench-guard format lint-format \
+        lint-tidy clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(FLUSH_O) $(TOOL_O) $(TEST_HELP_O) \
            $(patsubst %.c,$(B)/obj/%.o,\
                $(wildcard tests/kill/*.c tests/step/*.c tests/torture/*.c))) \
