@@ -96,9 +96,10 @@ bool frame_records_fit(const struct frame_header *frame)
 {
     const char *payload = (const char *)(frame + 1);
     uint64_t done = 0, records = 0;
+    struct record_stride stride = RECORD_STRIDE_INIT;
     while (done < frame->payload_bytes) {
         const struct record_header *record = (const struct record_header *)(payload + done);
-        uint64_t span = record_span(record->length);
+        uint64_t span = record_stride(&stride, record->length);
         if (span > frame->payload_bytes - done)
             return false;
         done += span;

@@ -68,6 +68,25 @@ static inline uint64_t record_span(uint64_t length)
     return round_up(sizeof(struct record_header) + length, FORMAT_UNIT);
 }
 
+/* The same for one record after another. Most often a record is as long as the one before it; when
+ * the processor has guessed that, it need not wait for the length to know where the next one is. */
+struct record_stride {
+    uint64_t length, span; /* of the record before */
+};
+#define RECORD_STRIDE_INIT                                                                         \
+    {                                                                                              \
+        .length = 0, .span = FORMAT_UNIT                                                           \
+    }
+
+static inline uint64_t record_stride(struct record_stride *stride, uint64_t length)
+{
+    if (__builtin_expect_with_probability(length != stride->length, 0, 0.999)) {
+        stride->length = length;
+        stride->span = record_span(length);
+    }
+    return stride->span;
+}
+
 /* XXH3-64 of the payload, mixed with the LSN and with the header's other fields, low 32 bits: bytes
  * of another place or of an earlier lap of the ring do not validate. */
 uint32_t record_checksum(const struct record_header *header, const void *payload, uint64_t lsn);

@@ -13,12 +13,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* A place within the current frame. */
+struct place {
+    const struct record_header *record;
+    uint64_t lsn; /* where it begins */
+    struct record_stride stride;
+};
+
 struct shmwal_reader {
     struct directory directory;
     struct walk walk;
-    uint64_t from_lsn;                  /* records that begin before it are not yielded */
-    const struct record_header *record; /* the next one of the frame */
-    uint64_t lsn, frame_end; /* where it begins, and the frame ends; equal: none is left */
+    uint64_t from_lsn;  /* records that begin before it are not yielded */
+    struct place place; /* of the next record */
+    uint64_t frame_end; /* the place's LSN there: no record is left */
 };
 
 /* Makes the next frame the current one: 1; 0 at the end for now; or an error. */
@@ -27,52 +34,65 @@ static int load_frame(struct shmwal_reader *reader)
     const struct frame_header *frame;
     int got = walk_next(&reader->walk, &frame);
     if (got == 1) {
-        reader->record = (const struct record_header *)(frame + 1);
-        reader->lsn = frame->first_lsn;
+        reader->place = (struct place){.record = (const struct record_header *)(frame + 1),
+                                       .lsn = frame->first_lsn,
+                                       .stride = RECORD_STRIDE_INIT};
         reader->frame_end = frame->first_lsn + frame->payload_bytes;
     }
     return got;
 }
 
-static void pass_record(struct shmwal_reader *reader)
+static inline void pass_record(struct place *place)
 {
-    uint64_t span = record_span(reader->record->length);
-    reader->record = (const struct record_header *)((const char *)reader->record + span);
-    reader->lsn += span;
+    uint64_t span = record_stride(&place->stride, place->record->length);
+    place->record = (const struct record_header *)((const char *)place->record + span);
+    place->lsn += span;
+}
+
+static inline bool is_yielded(const struct shmwal_reader *reader, const struct place *place)
+{
+    return place->record->type != RECORD_FILLER && place->lsn >= reader->from_lsn;
 }
 
 /* Passes over what is not to be yielded; false if that was the rest of the frame. */
 static bool find_record(struct shmwal_reader *reader)
 {
-    while (reader->lsn < reader->frame_end &&
-           (reader->record->type == RECORD_FILLER || reader->lsn < reader->from_lsn))
-        pass_record(reader);
-    return reader->lsn < reader->frame_end;
+    struct place *place = &reader->place;
+    while (place->lsn < reader->frame_end && !is_yielded(reader, place))
+        pass_record(place);
+    return place->lsn < reader->frame_end;
 }
 
-/* Takes one record off the current frame; false if none is left that is to be yielded. */
-static bool take_record(struct shmwal_reader *reader, shmwal_record *record)
+/* Takes up to `capacity` records off the current frame; 0 if none is left that is to be
+ * yielded. */
+static inline __attribute__((always_inline)) size_t
+take_records(struct shmwal_reader *reader, shmwal_record *records, size_t capacity)
 {
-    if (!find_record(reader))
-        return false;
-    const struct record_header *header = reader->record;
-    pass_record(reader);
-    *record = (shmwal_record){
-        .data = header + 1, .length = header->length, .lsn = reader->lsn, .type = header->type};
-    return true;
+    struct place place = reader->place;
+    size_t count = 0;
+    while (count < capacity && place.lsn < reader->frame_end) {
+        const struct record_header *header = place.record;
+        bool yielded = is_yielded(reader, &place);
+        pass_record(&place);
+        if (yielded)
+            records[count++] = (shmwal_record){.data = header + 1,
+                                               .length = header->length,
+                                               .lsn = place.lsn,
+                                               .type = header->type};
+    }
+    reader->place = place;
+    return count;
 }
 
 SHMWAL_API int shmwal_reader_next_batch(shmwal_reader *reader, shmwal_record *records,
                                         size_t capacity)
 {
-    size_t count = 0;
     if (reader == NULL || records == NULL || capacity == 0)
         return fail(EINVAL, "shmwal_reader_next_batch needs a reader and room for records");
     if (capacity > INT32_MAX)
         capacity = INT32_MAX;
     for (;;) {
-        while (count < capacity && take_record(reader, &records[count]))
-            count++;
+        size_t count = take_records(reader, records, capacity);
         if (count > 0) /* all of one frame: loading the next would invalidate them */
             return (int)count;
         int got = load_frame(reader);
@@ -85,7 +105,7 @@ SHMWAL_API int shmwal_reader_next(shmwal_reader *reader, shmwal_record *record)
 {
     if (reader == NULL || record == NULL)
         return fail(EINVAL, "shmwal_reader_next needs a reader and room for a record");
-    if (take_record(reader, record))
+    if (take_records(reader, record, 1) == 1)
         return 1;
     return shmwal_reader_next_batch(reader, record, 1);
 }
