@@ -124,6 +124,17 @@ $(B)/tests/step: $(B)/obj/tests/step/step.o $(B)/libshmwal.a
 	@mkdir -p $(@D)
 	$(CC) $(LD_FLAGS) -Wl,-z,now -o $@ $^
 
+# Fuzzers, by clang: with FUZZ_MAKE's settings everything is built anew, in a directory of its own.
+FUZZ_C    := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS   := $(FUZZ_C:tests/fuzz/%.c=$(B)/tests/%)
+FUZZ_MAKE := $(MAKE) -s -j$(JOBS) B=$(B)/fuzz CC=clang \
+             SANITIZE=address,undefined,fuzzer-no-link
+
+fuzzers: $(FUZZERS)
+$(FUZZERS): $(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/libshmwal.a
+	@mkdir -p $(@D)
+	$(CC) $(LD_FLAGS) -fsanitize=fuzzer -o $@ $^
+
 .SECONDARY: $(TEST_C:%.c=$(B)/obj/%.o)
 
 # ---- Installing ----------------------------------------------------------------------------------
