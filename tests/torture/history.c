@@ -37,9 +37,10 @@ static uint64_t scramble(uint64_t value)
 }
 
 /* Mostly small, some of some blocks, few large. */
-static size_t length_of(uint64_t draw)
+static size_t length_of(uint32_t writer, uint64_t draw)
 {
-    size_t limit = draw % 64 == 0 ? RECORD_BYTES_MAX : draw % 8 == 0 ? 6000 : 300;
+    bool large = writer >= BULK_WRITERS || draw % 64 == 0;
+    size_t limit = large ? RECORD_BYTES_MAX : draw % 8 == 0 ? 6000 : 300;
     size_t length = (size_t)(scramble(draw) % limit);
     return length < sizeof(struct claim) ? sizeof(struct claim) : length;
 }
@@ -48,7 +49,7 @@ size_t history_fill(uint32_t writer, uint32_t number, char bytes[RECORD_BYTES_MA
 {
     struct claim claim = {writer, number};
     uint64_t draw = scramble(((uint64_t)writer << 32 | number) + 1);
-    size_t length = length_of(draw);
+    size_t length = length_of(writer, draw);
     memset(bytes, (int)(draw & 0xFF) | 1, length);
     memcpy(bytes, &claim, sizeof claim);
     return length;

@@ -17,7 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WRITERS_MAX = 16, RECORD_BYTES_MAX = 24 * 1024 };
+/* Writers from BULK_WRITERS on append large records only. */
+enum { WRITERS_MAX = 16, BULK_WRITERS = 12, RECORD_BYTES_MAX = 24 * 1024 };
 
 /* Fills `bytes` with the `number`-th record of `writer` and returns its length. */
 size_t history_fill(uint32_t writer, uint32_t number, char bytes[RECORD_BYTES_MAX]);

@@ -36,7 +36,13 @@
 enum { STATUS_WRONG = 1, STATUS_USAGE = 2, STATUS_CANNOT = 77 };
 
 /* A run costs seconds, so it pays for many states; a second run, after a failure, for some. */
-enum { STATES_A_RUN = 2500, STATES_A_SECOND_RUN = 40, SECOND_RUN_EVERY = 150, AGAIN_EVERY = 6 };
+enum {
+    STATES_A_RUN = 2500,
+    STATES_A_SECOND_RUN = 40,
+    SECOND_RUN_EVERY = 150,
+    AGAIN_EVERY = 6,
+    BULK_RUN_EVERY = 3
+};
 enum { REPORTS_MAX = 20 };
 
 struct file_system {
@@ -65,7 +71,8 @@ struct power {
 
     struct history history;
     uint64_t states, second_states, runs, second_runs, refused, wrong;
-    uint64_t *seen; /* a hash table of the states of this run */
+    uint64_t widest; /* window: bytes between two flushes */
+    uint64_t *seen;  /* a hash table of the states of this run */
 };
 
 enum { SEEN_SLOTS = 1 << 16 };
@@ -119,14 +126,17 @@ static void fail_run(const struct power *power, const char *wrong)
 static void record_run(struct power *power, uint64_t *seed)
 {
     uint32_t next[WRITERS_MAX] = {0};
+    bool bulk = power->runs % BULK_RUN_EVERY == 0;
     struct workload workload = {
         .path = power->log,
         .tape = power->tape,
-        .ring_bytes = 64 << 10,
-        .segment_bytes = (uint64_t)64 << (10 + draw(seed) % 3),
+        .ring_bytes = bulk ? 2 << 20 : 64 << 10,
+        .segment_bytes = (uint64_t)(bulk ? 1024 : 64) << (10 + draw(seed) % 3),
+        .first_writer = bulk ? BULK_WRITERS : 0,
         .writers = 1 + (unsigned)(draw(seed) % 3),
         .next = next,
         .records = 150,
+        .bulk = bulk,
         .kills = 1,
         .seed = (unsigned)draw(seed),
     };
@@ -274,6 +284,14 @@ static void second_run(struct power *power, struct promise promise, uint64_t *se
     tape_rewind(tape, first, used);
 }
 
+static void note_width(struct power *power, struct window window)
+{
+    uint64_t bytes = 0;
+    for (uint64_t i = window.begin; i < window.end; i++)
+        bytes += power->tape->events[i].bytes;
+    power->widest = bytes > power->widest ? bytes : power->widest;
+}
+
 static void one_state(struct power *power, struct window window, struct promise promise,
                       uint64_t *seed)
 {
@@ -303,6 +321,7 @@ static void fail_everywhere(struct power *power, uint64_t *seed)
     uint64_t wanted = left < STATES_A_RUN ? left : STATES_A_RUN;
     for (uint64_t at = 0; at < events && power->states < power->states_wanted;) {
         struct window window = window_at(tape, at);
+        note_width(power, window);
         uint64_t share = wanted / flushes + (draw(seed) % flushes < wanted % flushes);
         for (uint64_t i = 0; i < share && power->states < power->states_wanted; i++)
             one_state(power, window, promise, seed);
@@ -331,10 +350,11 @@ static void one_run(struct power *power)
 static int summarize(const struct power *power, double seconds)
 {
     printf("power: %s: %" PRIu64 " states of %" PRIu64 " runs, %" PRIu64 " states of %" PRIu64
-           " runs after a failure, %" PRIu64 " refused by the file system, %" PRIu64
-           " wrong; seed %" PRIu64 ", %.0f s\n",
+           " runs after a failure, %" PRIu64 " KiB at most in flight, %" PRIu64
+           " refused by the file system, %" PRIu64 " wrong; seed %" PRIu64 ", %.0f s\n",
            power->file_system->name, power->states, power->runs, power->second_states,
-           power->second_runs, power->refused, power->wrong, power->seed, seconds);
+           power->second_runs, power->widest >> 10, power->refused, power->wrong, power->seed,
+           seconds);
     if (power->expect_loss)
         return power->wrong > 0 ? 0 : STATUS_WRONG;
     return power->wrong == 0 ? 0 : STATUS_WRONG;

@@ -63,7 +63,8 @@ static void append(const struct workload *workload, unsigned writer, uint32_t fi
         size_t length = history_fill(writer, first + i, bytes);
         if (shmwal_append(log, bytes, length, &lsn) < 0)
             die("append");
-        if ((i / 16 + writer) % 3 != 0 && rand_r(&seed) % 16 != 0)
+        bool waits = !workload->bulk && (i / 16 + writer) % 3 == 0;
+        if (!waits && rand_r(&seed) % (workload->bulk ? 64 : 16) != 0)
             continue;
         if (shmwal_wait(log, lsn, SHMWAL_DURABLE, PATIENCE_NS) < 0)
             die("wait");

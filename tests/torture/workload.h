@@ -18,7 +18,8 @@ struct workload {
     unsigned first_writer, writers; /* processes, and the numbers they go by in the records */
     uint32_t *next;                 /* each writer's next record; raised by what was appended */
     unsigned records;               /* that each appends */
-    unsigned kills;                 /* how often the flusher is killed meanwhile */
+    bool bulk;      /* seldom waits, so that frames are large, and in flight together */
+    unsigned kills; /* how often the flusher is killed meanwhile */
     unsigned seed;
 };
 
