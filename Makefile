@@ -124,11 +124,13 @@ $(B)/tests/step: $(B)/obj/tests/step/step.o $(B)/libshmwal.a
 	@mkdir -p $(@D)
 	$(CC) $(LD_FLAGS) -Wl,-z,now -o $@ $^
 
-# Fuzzers, by clang: with FUZZ_MAKE's settings everything is built anew, in a directory of its own.
-FUZZ_C    := $(wildcard tests/fuzz/fuzz_*.c)
-FUZZERS   := $(FUZZ_C:tests/fuzz/%.c=$(B)/tests/%)
-FUZZ_MAKE := $(MAKE) -s -j$(JOBS) B=$(B)/fuzz CC=clang \
-             SANITIZE=address,undefined,fuzzer-no-link
+# Fuzzers, by clang: everything is built anew, in a directory of its own.
+FUZZ_C  := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS := $(FUZZ_C:tests/fuzz/%.c=$(B)/tests/%)
+
+fuzzers-built:
+	@$(MAKE) -s -j$(JOBS) B=$(B)/fuzz CC=clang \
+	    SANITIZE=address,undefined,fuzzer-no-link fuzzers
 
 fuzzers: $(FUZZERS)
 $(FUZZERS): $(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/libshmwal.a
@@ -192,10 +194,11 @@ cli: ## the tests of the command line
 system: ## the tests of the whole: install, quickstart, system calls
 kill: ## SIGKILL at random moments, a hundred rounds
 model: ## the ring's protocol, checked exhaustively, and its mutants
+fuzz: ## hostile files, a few seconds each; FUZZ_SECONDS=3600 for longer
 torture: ## faults of the store, short forms: power loss, failing calls, rot
 lint: ## formatters, linters, types and the rules of the house
 step: ## SIGKILL between two instructions of the public calls, a sample of them
-unit tsan asan valgrind python cli system kill step model torture lint:
+unit tsan asan valgrind python cli system kill step model torture fuzz lint:
 	@tools/setup check
 	@$(RUN) $@
 
@@ -264,8 +267,8 @@ help: ## this list
 always:
 .PHONY: all tests install quickstart check unit tsan asan valgrind python cli system kill step \
         model torture torture-kill torture-step torture-power torture-inject torture-flips \
-        torture-programs lint bench bench-quick bench-curves bench-guard format lint-format \
-        lint-tidy clean help always
+        torture-programs fuzz fuzzers fuzzers-built lint bench bench-quick bench-curves \
+        bench-guard format lint-format lint-tidy clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(FLUSH_O) $(TOOL_O) $(TEST_HELP_O) \
            $(patsubst %.c,$(B)/obj/%.o,\
                $(wildcard tests/kill/*.c tests/step/*.c tests/torture/*.c))) \

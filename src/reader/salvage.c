@@ -63,7 +63,8 @@ static int search_segment(struct walk *walk, uint64_t first_lsn, uint64_t lsn)
     struct segment segment;
     int error = segment_open(walk->directory->segments_fd, first_lsn, walk->directory->meta.uuid,
                              SEGMENT_READ, SYNC_FDATASYNC, &segment);
-    if (error == -EBADMSG)
+    bool spoiled = error == -EBADMSG;
+    if (spoiled)
         error = open_spoiled(walk, first_lsn, &segment);
     if (error == -EBADMSG || error == -ENOENT)
         return 0;
@@ -71,6 +72,7 @@ static int search_segment(struct walk *walk, uint64_t first_lsn, uint64_t lsn)
         return fail_context(error, "%s", walk->directory->path);
     enum walk_finding finding = walk->finding;
     walk_enter(walk, &segment);
+    walk->spoiled = spoiled;
     walk->finding = finding;
     return search(walk, FORMAT_BLOCK, lsn > first_lsn ? lsn : first_lsn);
 }

@@ -116,6 +116,7 @@ void walk_enter(struct walk *walk, const struct segment *segment)
         segment_close(&walk->segment);
     walk->segment = *segment;
     walk->segment_open = true;
+    walk->spoiled = false;
     walk->sealed = false;
     walk->judged_offset = 0;
     walk->finding = WALK_INTACT; /* a torn tail that has a successor was cut off */
@@ -127,6 +128,8 @@ void walk_enter(struct walk *walk, const struct segment *segment)
 static int follow(struct walk *walk, uint64_t lsn, bool must)
 {
     struct segment next;
+    if (walk->spoiled && lsn == walk->segment.header.first_lsn)
+        return 0; /* there it stands: not to be refused again */
     int error = open_segment(walk, lsn, &next);
     if (error == -ENOENT && !must)
         return 0;

@@ -41,6 +41,7 @@ struct walk {
     size_t listed;          /* the place in it of the one behind the current one */
     struct segment segment;
     bool segment_open;
+    bool spoiled; /* its header is not the file's, which is unreadable: salvage.c */
     struct scan scan;
     bool sealed;         /* the last frame was a seal */
     uint64_t loads_seen; /* the scan's loads when a ring was last looked for */

@@ -186,6 +186,19 @@ START_TEST(spoiled_header_costs_no_record)
 }
 END_TEST
 
+START_TEST(spoiled_header_of_the_only_segment_costs_no_record)
+{
+    struct store *store = disk_store();
+    OK(disk_write(store, 10));
+    OK(disk_write(store, 10));
+    OK(store_close(store));
+    disk_flip(disk_path(0), 40, 1);
+    salvage();
+    ck_assert_uint_eq(salvaged.records, 20);
+    ck_assert_uint_eq(salvaged.holes, 1);
+}
+END_TEST
+
 START_TEST(shortened_segment_yields_what_it_has)
 {
     write_segments(3);
@@ -273,6 +286,7 @@ int main(void)
                           missing_segments_are_holes,
                           missing_last_segment_is_a_hole_to_the_end,
                           spoiled_header_costs_no_record,
+                          spoiled_header_of_the_only_segment_costs_no_record,
                           shortened_segment_yields_what_it_has,
                           segment_in_anothers_place_yields_nothing_out_of_order,
                           what_was_cut_off_is_not_salvaged,
