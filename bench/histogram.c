@@ -32,6 +32,13 @@ void histogram_add(struct histogram *histogram, int64_t value)
     histogram->counts[part_of(value > 0 ? (uint64_t)value : 0)]++;
 }
 
+void histogram_add_corrected(struct histogram *histogram, int64_t value, int64_t interval)
+{
+    histogram_add(histogram, value);
+    for (int64_t missed = value - interval; interval > 0 && missed >= interval; missed -= interval)
+        histogram_add(histogram, missed);
+}
+
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
     into->total += from->total;

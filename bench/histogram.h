@@ -22,6 +22,11 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *histogram, int64_t value);
+
+/* The same for one of a series of operations that was to begin every `interval`: one that takes
+ * longer has held up those due meanwhile, and they count with what they would have waited. */
+void histogram_add_corrected(struct histogram *histogram, int64_t value, int64_t interval);
+
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
 /* The smallest value that `percent` of all do not exceed, rounded up to the end of its part: a
