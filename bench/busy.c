@@ -4,12 +4,12 @@
  * log with 1 MiB writes, O_DIRECT + O_DSYNC, one after another, while one process appends records
  * of 100 B, each due at a fixed time.
  *
- * COORDINATED OMISSION. `due` runs from when an append was due, so that a stall counts for all that
- * it holds up, whoever caused it. The producer spins until an append is due: it does not measure the
- * kernel's timer. `bare` is the same loop with a copy of the record in place of the append, in turns
- * with it: its lateness is the machine's, which takes the core from both alike. `call` runs from the
- * call to the return, and a call that takes longer than the interval counts for those that were due
- * meanwhile as well: stalls of the append itself, and nobody else's.
+ * COORDINATED OMISSION. `due` runs from when an append was due, so that a stall counts for all
+ * that it holds up, whoever caused it. The producer spins until an append is due: it does not
+ * measure the kernel's timer. `bare` is the same loop with a copy of the record in place of the
+ * append, in turns with it: its lateness is the machine's, which takes the core from both alike.
+ * `call` runs from the call to the return, and a call that takes longer than the interval counts
+ * for those that were due meanwhile as well: stalls of the append itself, and nobody else's.
  *
  * usage: busy LOG SCRATCH_FILE WRITERS RECORDS INTERVAL_NS. Prints microseconds: due.p50, call.p50,
  * bare.p50 and so on, and the writers' MB/s as device. Knows the public header. */

@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 
 struct job {
     const struct commits *way;
@@ -32,6 +33,17 @@ static void commit_often(void *context, unsigned index)
         histogram_add(&job->histograms[index], end - start);
         start = end;
     }
+}
+
+static void report_usage(bool has_processes, uint64_t commits)
+{
+    struct rusage usage;
+    getrusage(has_processes ? RUSAGE_CHILDREN : RUSAGE_SELF, &usage);
+    double switches = (double)(usage.ru_nvcsw + usage.ru_nivcsw);
+    double us = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
+                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    report("switches", switches / (double)commits);
+    report("cpu", us / (double)commits);
 }
 
 int commits_main(int count, char **words, const struct commits *way)
@@ -62,6 +74,7 @@ int commits_main(int count, char **words, const struct commits *way)
         histogram_merge(&all, &job->histograms[i]);
     report("rate", (double)all.total / seconds);
     histogram_report(&all, "wait");
+    report_usage(has_processes, all.total);
     way->close();
     return 0;
 }

@@ -24,8 +24,9 @@ struct commits {
     void (*close)(void);
 };
 
-/* usage: PROGRAM PATH threads|processes COUNT MILLISECONDS. Prints commits a second as rate, and
- * microseconds as wait.p50 and so on. */
+/* usage: PROGRAM PATH threads|processes COUNT MILLISECONDS. Prints commits a second as rate,
+ * microseconds as wait.p50 and so on, and for each commit the committers' context switches and
+ * microseconds of processor time: switches, cpu. */
 int commits_main(int count, char **words, const struct commits *way);
 
 #endif

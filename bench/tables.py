@@ -27,7 +27,8 @@ def number(value: float) -> str:
 
 
 def with_unit(values: list[float], unit: str) -> str:
-    return f"{number(median(values))} {unit}".rstrip() if values else ""
+    sign = "µs" if unit == "us" else unit
+    return f"{number(median(values))} {sign}".rstrip() if values else ""
 
 
 def range_of(ratios: list[float]) -> str:
@@ -108,17 +109,17 @@ def goals_markdown(parts: Iterable[Part]) -> str:
 def headlines_markdown(parts: Iterable[Part]) -> str:
     """For README.md: what a newcomer wants to know first."""
     lines = [
-        (row.says, with_unit(row.ours, row.unit), kind_of(row), row.floor_name)
+        (row.says, with_unit(row.ours, row.unit), relation(row))
         for row in goals_of(parts)
         if row.is_headline
     ]
-    return markdown(("", "ours", "that is", "beside"), lines, {1})
+    return markdown(("", "", "that is"), lines, {1})
 
 
-def kind_of(row: Row) -> str:
+def relation(row: Row) -> str:
     if not row.floor:
-        return f"allowed: {row.goal}"
-    return f"{number(median(row.ratios()))} of the {noun_of(row)}"
+        return ""
+    return f"{number(median(row.ratios()))} of the {noun_of(row)} of {row.floor_name}"
 
 
 def noun_of(row: Row) -> str:

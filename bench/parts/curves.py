@@ -38,7 +38,12 @@ def sizes(bed: Bed, scale: Scale) -> Part:
     for state, name in (("old", "fio, overwriting"), ("new", "fio, new file")):
         if fio_best(got, state):
             curve.floors[name] = fio_best(got, state)
-    return Part("sizes", "as records grow: payload committed and durable", curves=[curve])
+    load = Curve("load", "Processor time, two producers", "bytes a record", "% of a core")
+    for length in RECORDS:
+        for name, key in (("the flusher", "flusher"), ("both producers and the flusher", "all")):
+            pairs = zip(got[f"{length} {key}"], got[f"{length} payload"])
+            load.add(name, length, [100 * cost * rate / 1e3 for cost, rate in pairs])
+    return Part("sizes", "as records grow: payload committed and durable", curves=[curve, load])
 
 
 def rings(bed: Bed, scale: Scale) -> Part:
@@ -48,13 +53,19 @@ def rings(bed: Bed, scale: Scale) -> Part:
             arguments = (KIB, scale.bytes // 4, PRODUCERS)
             values = bed.measure_log("bandwidth", *arguments, ring_bytes=ring)
             got.add(f"{ring} ", values)
+            got.add(f"{ring} append ", bed.measure_log("append", KIB, ring_bytes=ring))
     speed = Curve("rings", "Durable bandwidth, 1 KiB records", "bytes of ring", "MB/s")
     start = Curve("attach", "Opening a new log", "bytes of ring", "milliseconds")
+    laps = Curve("laps", "Appending 1 KiB, one lap of the ring", "bytes of ring", "nanoseconds")
     for ring in RINGS:
+        laps.add("append, undrained", ring, got[f"{ring} append ours"])
+        laps.add("copy + CRC32C in a buffer as large", ring, got[f"{ring} append crc32c"])
         speed.add("two producers", ring, got[f"{ring} payload"])
         start.add("first process", ring, got[f"{ring} open"])
     return Part(
-        "rings", "as the ring grows: bandwidth, and the time to open", curves=[speed, start]
+        "rings",
+        "as the ring grows: bandwidth, an append, and the time to open",
+        curves=[speed, laps, start],
     )
 
 
@@ -69,6 +80,7 @@ def crowds(bed: Bed, scale: Scale) -> Part:
                 got.add(f"{count} {kind} ", values)
     rate = Curve("waiters", "Each waits for its own record", "waiters", "commits/s")
     wait = Curve("waits", "How long each waits", "waiters", "microseconds")
+    cost = Curve("cost", "What a commit costs those who wait", "waiters", "a commit")
     scratch.unlink()
     rate.floors["4 KiB overwrites, one after another"] = [
         1e6 / us for us in best(min, got["floor direct.p50"], got["floor fdatasync.p50"])
@@ -78,6 +90,10 @@ def crowds(bed: Bed, scale: Scale) -> Part:
             rate.add(kind, count, got[f"{count} {kind} rate"])
             wait.add(f"{kind}, p50", count, got[f"{count} {kind} wait.p50"])
             wait.add(f"{kind}, p99", count, got[f"{count} {kind} wait.p99"])
+            cost.add(f"{kind}, us of processor time", count, got[f"{count} {kind} cpu"])
+            cost.add(f"{kind}, context switches", count, got[f"{count} {kind} switches"])
     return Part(
-        "crowds", "as waiters grow: commits a second, and how long each waits", curves=[rate, wait]
+        "crowds",
+        "as waiters grow: commits a second, and how long each waits",
+        curves=[rate, wait, cost],
     )

@@ -107,12 +107,12 @@ def latency_curve(got: Rounds) -> Curve:
 
 # ---- A device that never rests -------------------------------------------------------------------
 
-INTERVAL_NS = 2000
+INTERVAL_NS = 10_000
 
 
 def busy(bed: Bed, scale: Scale) -> Part:
     got = Rounds()
-    records = scale.milliseconds * 1_000_000 // INTERVAL_NS
+    records = 2 * scale.milliseconds * 1_000_000 // INTERVAL_NS
     for _ in rounds("busy", scale.rounds):
         scratch = bed.new_path()
         got.add("", bed.measure_log("busy", scratch, 1, records, INTERVAL_NS))

@@ -81,7 +81,7 @@ def producers(bed: Bed, scale: Scale) -> Part:
                 got.add(f"{count} ", values)
     two = got["2 rate"]
     rows = [
-        Row(f"{count} at once", "/s", got[f"{count} rate"], "two", two)
+        Row(f"{count} at once", "/s", got[f"{count} rate"], "two producers", two)
         for count in COUNTS
         if count != 2
     ]

@@ -81,12 +81,12 @@ def recovery(bed: Bed, scale: Scale) -> Part:
         for _ in rounds("recovery", scale.rounds):
             got.add("small ", bed.measure("recovery", one, small))
             got.add("large ", bed.measure("recovery", other, large))
-    ready = Row("first durable append", "ms", got["large ready"], f"{small // MIB} MiB")
+    ready = Row("first durable append", "ms", got["large ready"], f"a log of {small // MIB} MiB")
     ready.floor, ready.less = got["small ready"], True
     ready.goal, ready.goal_name = "<= 1.3", "P11"
     ready.is_headline = True
     ready.says = f"SIGKILL of everything to the first durable append, {large // MIB} MiB log"
-    reader = Row("a reader at the end", "ms", got["large reader"], f"{small // MIB} MiB")
+    reader = Row("a reader at the end", "ms", got["large reader"], f"a log of {small // MIB} MiB")
     reader.floor, reader.less = got["small reader"], True
     question = (
         f"after SIGKILL of producer and flusher, pages of the log dropped: a log of {large // MIB} "

@@ -8,7 +8,9 @@ Knows bench/run, bench/guard.py, bench/tables.py and bench/documents.py. Changes
 from __future__ import annotations
 
 import copy
+import ctypes
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +124,52 @@ def test_documents_are_filled_between_their_markers(bench: Path):
     assert "| P1 | append 100 B | 30 ns | 24 ns | a floor | 0.81 | 0.80 - 0.83 |" in filled
     assert "old" not in filled
     assert filled.endswith("<!-- bench: end -->\nafter\n")
+
+
+def test_documents_say_what_the_committed_results_say(bench: Path, root: Path):
+    import documents
+    from rows import Part
+
+    results = json.loads((bench / "results.json").read_text())
+    parts = [Part.from_json(part) for part in results["parts"]]
+    for name in documents.DOCUMENTS:
+        text = (root / name).read_text()
+        assert "<!-- bench: " in text
+        assert documents.filled(text, parts, results) == text
+
+
+@pytest.fixture
+def histogram(bench: Path, tmp_path: Path):
+    """bench/histogram.c: a function from durations, and the interval at which they were due, to a
+    function from percents to percentiles."""
+    library = tmp_path / "histogram.so"
+    sources = [bench / "histogram.c", bench / "support.c"]
+    flags = ["-std=gnu17", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", library]
+    subprocess.run(["cc", *flags, *sources, "-lm"], check=True)
+    c = ctypes.CDLL(str(library))
+    c.histogram_percentile.restype = ctypes.c_uint64
+
+    def fill(durations: list[int], interval: int = 0):
+        memory = ctypes.create_string_buffer(1 << 17)
+        for duration in durations:
+            c.histogram_add_corrected(memory, ctypes.c_int64(duration), ctypes.c_int64(interval))
+        return lambda percent: c.histogram_percentile(memory, ctypes.c_double(percent))
+
+    return fill
+
+
+def test_histogram_never_tells_a_percentile_better_than_it_was(histogram):
+    durations = [int(1.01**n * (1 + n % 7)) for n in range(2000)]
+    percentile = histogram(durations)
+    for percent in (0.05, 10, 50, 90, 99, 99.9, 100):
+        exact = sorted(durations)[math.ceil(len(durations) * percent / 100) - 1]
+        assert exact <= percentile(percent) <= exact * (1 + 1 / 128)
+
+
+def test_histogram_counts_those_that_a_stall_held_up(histogram):
+    stalled = [10] * 900 + [100_000]  # one every 1000, and one stall as long as a hundred of them
+    assert histogram(stalled)(99) == 10
+    assert histogram(stalled, interval=1000)(95) >= 49_000
 
 
 def test_a_part_measures_and_leaves_nothing(bench: Path, build: Path, run, tmp_path: Path):
