@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from ctypes import (
     POINTER,
@@ -24,7 +25,6 @@ from ctypes import (
     c_uint32,
     c_uint64,
     c_void_p,
-    py_object,
 )
 from functools import cache
 from pathlib import Path
@@ -36,6 +36,8 @@ COMMITTED, DURABLE, REPLICATED = 0, 1, 2  # shmwal_level
 BYTES, TEXT, JSON = 1, 2, 3
 NO_CREATE, NO_FLUSHER = 1, 2
 STATE_STOPPED = 1
+
+CPYTHON = sys.implementation.name == "cpython"  # PyPy's ctypes has neither PyDLL nor py_object
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -127,7 +129,7 @@ class Library:
 
     def __init__(self, name: str) -> None:
         self.path = name
-        self._holding = ctypes.PyDLL(name)
+        self._holding = ctypes.PyDLL(name) if CPYTHON else ctypes.CDLL(name)
         self._releasing = ctypes.CDLL(name)
 
         # The path of every append. Without declared types ctypes converts by what it is given, in
@@ -167,8 +169,12 @@ class Library:
     def _declare_fast(self) -> None:
         """src/python/python.h: functions and iterators that spare ctypes, in interpreters that are
         known well enough. Where `is_fast` is False they must not be called."""
+        self.is_fast = False
+        if not CPYTHON:
+            return
+        py_object = ctypes.py_object
         usable = self._declare(self._holding, "usable", py_object, prefix="duralog_python_")
-        self.is_fast: bool = usable(dict) == 1
+        self.is_fast = usable(dict) == 1
         self.appender = self._declare(
             *(self._holding, "appender", py_object, c_void_p, py_object, c_uint32, c_int),
             result=py_object,

@@ -22,7 +22,7 @@ from typing import Any, Callable, NamedTuple
 from ._arguments import LSN_MAX, NS_PER_S, SLICE_S
 from ._codec import Decode, Way
 from ._errors import error_from_status
-from ._native import RECORD_FORMAT, Library, Owned, Reading, Record
+from ._native import CPYTHON, RECORD_FORMAT, Library, Owned, Reading, Record
 
 LOOK_RECORDS = 1024  # asked of the library at a time
 
@@ -45,6 +45,11 @@ class Entry(NamedTuple):
     lsn: int
     kind: int
     reserved: int
+
+
+def _copy(entry: Entry) -> memoryview:
+    """Its payload, where ctypes has no view of memory that is not its own (PyPy)."""
+    return memoryview(ctypes.string_at(entry.address, entry.length))
 
 
 class Span(NamedTuple):
@@ -115,7 +120,7 @@ class _Records:
 
     def __init__(self, reader: Reader, span: Span, decode: Decode, turn: Turn) -> None:
         self._reader, self._span, self._decode, self._turn = reader, span, decode, turn
-        self._memory = memoryview(reader.space()).cast("B")
+        self._memory = memoryview(reader.space()).cast("B") if CPYTHON else None
         self._entries: list[Entry] = []  # the next one last
         self._busy = threading.Lock()  # other than a generator, threads might enter it at once
 
@@ -145,7 +150,10 @@ class _Records:
                 raise StopIteration
 
     def _value(self, entry: Entry) -> Any:
-        payload = self._memory[entry.address : entry.address + entry.length]
+        if self._memory is not None:
+            payload = self._memory[entry.address : entry.address + entry.length]
+        else:
+            payload = _copy(entry)
         value = (
             (entry.kind, bytes(payload)) if self._span.raw else self._decode(entry.kind, payload)
         )
@@ -184,7 +192,10 @@ def waiting(reader: Reader, is_open: Callable[[], bool], check_open: Callable[[]
 def views(reader: Reader, span: Span) -> Iterator[tuple[int, int, memoryview]]:
     """The span's records: LSN, type and a view of the reader's memory, which is released when the
     next one is asked for. Slices of it that are still there when the memory would be used again are
-    refused."""
+    refused. (On PyPy, which counts no references, they are copies.)"""
+    if not CPYTHON:
+        yield from _copies(reader, span)
+        return
     space = reader.space()
     alone = sys.getrefcount(space)
     while entries := reader.look():
@@ -202,3 +213,12 @@ def views(reader: Reader, span: Span) -> Iterator[tuple[int, int, memoryview]]:
                 "a slice of a record's memoryview is still in use: release it, or copy it with "
                 "bytes(), before the next record is asked for"
             )
+
+
+def _copies(reader: Reader, span: Span) -> Iterator[tuple[int, int, memoryview]]:
+    while entries := reader.look():
+        for entry in entries:
+            if entry.lsn > span.until:
+                return
+            if entry.lsn > span.after:
+                yield entry.lsn, entry.kind, _copy(entry)
