@@ -18,7 +18,7 @@ INTERVAL_S = 0.1  # between two updates of the plain line
 
 
 class _Bar(Protocol):
-    def update(self, count: int) -> Any: ...
+    def update(self, count: int, /) -> Any: ...
     def close(self) -> Any: ...
 
 
@@ -47,7 +47,7 @@ class _Line:
 
 def _bar(title: str, total: int) -> _Bar:
     try:
-        from tqdm import tqdm
+        from tqdm import tqdm  # pyright: ignore[reportMissingModuleSource]
     except ImportError:
         return _Line(title, total)
     bar: _Bar = tqdm(desc=title, total=total, unit="B", unit_scale=True)
