@@ -243,6 +243,15 @@ bench bench-quick bench-curves bench-guard:
 	@tools/setup bench
 	@B=$(B) build/venv/bin/python bench/run $(MODE) $(ARGS)
 
+wheel: ## build/dist: the source distribution and the wheel
+	@tools/setup wheel
+	@build/venv/bin/python tools/wheel.py
+
+wheel-check: ## the wheel in every interpreter that is here or can be fetched
+	@tools/setup check
+	@build/venv/bin/python tests/system/interpreters.py fetch
+	@build/venv/bin/python -m pytest -q -p no:cacheprovider tests/system/test_wheel.py
+
 format: ## format C and Python in place
 	@tools/setup check
 	clang-format -i $(C_FILES)
@@ -268,7 +277,7 @@ always:
 .PHONY: all tests install quickstart check unit tsan asan valgrind python cli system kill step \
         model torture torture-kill torture-step torture-power torture-inject torture-flips \
         torture-programs fuzz fuzzers fuzzers-built lint bench bench-quick bench-curves \
-        bench-guard format lint-format lint-tidy clean help always
+        bench-guard wheel wheel-check format lint-format lint-tidy clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(FLUSH_O) $(TOOL_O) $(TEST_HELP_O) \
            $(patsubst %.c,$(B)/obj/%.o,\
                $(wildcard tests/kill/*.c tests/step/*.c tests/torture/*.c))) \

@@ -40,6 +40,13 @@ def make() -> list[Path]:
     return [ROOT / path for path in files]
 
 
+def licences() -> dict[str, Path]:
+    """Of what the programs have in them, where Debian keeps those; they go with every copy."""
+    packages = ("libatomic-ops-dev", "libxxhash-dev", "libnuma-dev", "libyajl-dev", "zlib1g-dev")
+    files = {name: Path("/usr/share/doc", name, "copyright") for name in packages}
+    return {f"LICENSE.{name}": file for name, file in files.items() if file.exists()}
+
+
 class BuildPy(build_py):
     def run(self) -> None:
         super().run()
@@ -50,17 +57,21 @@ class BuildPy(build_py):
         target.mkdir(parents=True, exist_ok=True)
         for path in files:
             shutil.copy2(path, target)
+            subprocess.run(["strip", "-g", target / path.name], check=True)  # beside every gcc
+        for name, path in licences().items():
+            shutil.copy(path, target / name)
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         packed = Path(self.build_lib, "duralog", "_native")
-        native = [] if self.editable_mode else [str(packed / name) for name in NATIVE]
+        names = [] if self.editable_mode else [*NATIVE, *licences()]
+        native = [str(packed / name) for name in names]
         return [*super().get_outputs(include_bytecode), *native]
 
 
 class BdistWheel(bdist_wheel):
     def finalize_options(self) -> None:
+        self.distribution.has_ext_modules = lambda: True  # what it packs belongs to a platform
         super().finalize_options()
-        self.root_is_pure = False
 
     def get_tag(self) -> tuple[str, str, str]:
         return "py3", "none", super().get_tag()[2]
