@@ -250,8 +250,9 @@ typedef struct shmwal_damage {
  * those appended after the one whose append returned `from_lsn`. 0 reads all; a position within a
  * record begins with the next one. The log needs no ring and no flusher and may be a copy;
  * permission to read its files is enough. Reads what is durable: bound by the ring's durable LSN
- * while there is a ring, else by what is valid on disk. Errors: -ENOENT, -ENOTDIR, -EACCES,
- * -EPROTO, -EBADMSG, -ERANGE (from_lsn beyond the log's end). */
+ * while there is a ring, else by what is valid on disk. What lies in front of `from_lsn` is not
+ * checked for damage; shmwal_verify does that. Errors: -ENOENT, -ENOTDIR, -EACCES, -EPROTO,
+ * -EBADMSG, -ERANGE (from_lsn beyond the log's end). */
 SHMWAL_API int shmwal_reader_open(const char *path, uint64_t from_lsn, shmwal_reader **reader);
 
 /* 1 and the next record, or 0 at the end for now: a later call may find more. *record is valid

@@ -114,7 +114,8 @@ SHMWAL_API int shmwal_reader_next(shmwal_reader *reader, shmwal_record *record)
  * report. */
 static int seek(struct shmwal_reader *reader)
 {
-    int got = 1;
+    int error = walk_skip(&reader->walk, reader->from_lsn);
+    int got = error < 0 ? error : 1;
     while (got == 1 && walk_lsn(&reader->walk) < reader->from_lsn)
         got = load_frame(reader);
     if (got == 0)

@@ -289,6 +289,19 @@ int walk_next(struct walk *walk, const struct frame_header **frame)
     return got;
 }
 
+int walk_skip(struct walk *walk, uint64_t lsn)
+{
+    uint64_t durable = listed_lsn(walk);
+    if (durable == FORMAT_LSN_NONE)
+        durable = walk->bound;
+    if (durable == FORMAT_LSN_NONE || lsn <= walk->scan.lsn || walk->finding == WALK_DAMAGED)
+        return 0;
+    int error = scan_skip(&walk->scan, lsn < durable ? lsn : durable);
+    if (error == -EBADMSG) /* the file has become shorter: walk_next() says where */
+        return 0;
+    return error < 0 ? fail_context(error, "%s", walk->directory->path) : 0;
+}
+
 /* What is read from the log's beginning must begin with the log's first segment. */
 static int check_first(struct walk *walk)
 {

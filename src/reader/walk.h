@@ -65,6 +65,11 @@ void walk_close(struct walk *walk);
  * again each time; or another error. walk->finding tells about torn tails and damage. */
 int walk_next(struct walk *walk, const struct frame_header **frame);
 
+/* Goes near `lsn`, within the segment where it stands, without reading what comes before: only over
+ * what is known to be durable, so that no frame is passed that recovery might cut, and those behind
+ * it with it. What is damaged before `lsn` is not seen. */
+int walk_skip(struct walk *walk, uint64_t lsn);
+
 /* After damage, when asked to: goes on at the next valid frame behind it. 1; 0 if there is none,
  * and the walk stays where it is; or an error. Until then the finding's place and reason stand. */
 int walk_salvage(struct walk *walk);

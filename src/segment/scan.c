@@ -82,6 +82,8 @@ static int load(struct scan *scan, uint64_t offset, uint64_t bytes, const void *
 {
     uint64_t end = scan->window_offset + scan->window_bytes;
     if (offset < scan->window_offset || offset + bytes > end) {
+        if (offset > end) /* what lay ahead was not wanted */
+            scan->ahead = AHEAD_MIN;
         uint64_t left = scan->segment->header.file_bytes - offset;
         uint64_t want = bytes > scan->ahead ? bytes : scan->ahead;
         want = want < left ? want : left;
@@ -129,6 +131,48 @@ int scan_next(struct scan *scan, const struct frame_header **frame)
     scan->lsn += found->payload_bytes;
     *frame = found;
     return 1;
+}
+
+/* 1 if the scan went over the frame at its place, 0 if that is to be read, -ENOENT if no frame
+ * seems to be there. */
+static int skip_frame(struct scan *scan, uint64_t lsn)
+{
+    const struct segment_header *header = &scan->segment->header;
+    const void *data;
+    if (scan->offset >= header->file_bytes)
+        return -ENOENT;
+    int error = load(scan, scan->offset, FORMAT_BLOCK, &data);
+    if (error < 0)
+        return error;
+    const struct frame_header *frame = data;
+    uint64_t room = header->file_bytes - scan->offset;
+    if (!frame_plausible(frame, room, header->salt) || frame->first_lsn != scan->lsn)
+        return -ENOENT;
+    if (frame->kind == FRAME_ROLL || frame->first_lsn + frame->payload_bytes >= lsn)
+        return 0;
+    scan->offset += frame_file_bytes(frame->payload_bytes);
+    scan->lsn += frame->payload_bytes;
+    return 1;
+}
+
+/* A header that lies about its frame's length leads to where no frame is: that frame is then read
+ * after all. */
+int scan_skip(struct scan *scan, uint64_t lsn)
+{
+    uint64_t before = scan->offset, lsn_before = scan->lsn;
+    for (;;) {
+        uint64_t offset = scan->offset, first_lsn = scan->lsn;
+        int got = skip_frame(scan, lsn);
+        if (got == -ENOENT) {
+            scan->offset = before;
+            scan->lsn = lsn_before;
+            return 0;
+        }
+        if (got <= 0)
+            return got;
+        before = offset;
+        lsn_before = first_lsn;
+    }
 }
 
 static bool is_zero(const void *block)

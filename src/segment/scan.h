@@ -40,6 +40,10 @@ void scan_rewind(struct scan *scan, uint64_t offset, uint64_t lsn);
  * is there. Negative: -EIO and the like; -EBADMSG if the file has become shorter. */
 int scan_next(struct scan *scan, const struct frame_header **frame);
 
+/* Goes over frames that end before `lsn`, by their headers alone: nothing is said about what they
+ * hold. The frame that it then stands at is for scan_next(). */
+int scan_skip(struct scan *scan, uint64_t lsn);
+
 struct scan_tail {
     bool zero; /* nothing but zeros from the scan's place on */
     uint64_t

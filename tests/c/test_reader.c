@@ -268,6 +268,64 @@ START_TEST(last_frame_that_rots_below_the_bound_is_damage)
 }
 END_TEST
 
+START_TEST(durable_frames_in_front_of_the_first_lsn_are_not_read)
+{
+    struct store *store = disk_store();
+    write_frames(store, 5);
+    OK(store_close(store));
+    disk_flip(disk_path(0), 3 * FORMAT_BLOCK + 80, 1); /* in the second frame's records */
+    fake_ring_make(disk_lsn);
+    for (unsigned i = 20; i < disk_records; i++) {
+        open_reader(disk_ends[i]);
+        expect_records(i + 1, disk_records);
+        close_reader();
+    }
+    open_reader(disk_ends[15]); /* in the second frame */
+    expect_damaged();
+}
+END_TEST
+
+START_TEST(header_that_leads_astray_is_damage_where_it_stands)
+{
+    shmwal_damage damage;
+    uint64_t payload_bytes;
+    struct store *store = disk_store();
+    write_frames(store, 9);
+    OK(store_close(store));
+    uint64_t offset = 4 * FORMAT_BLOCK + offsetof(struct frame_header, payload_bytes);
+    disk_get(disk_path(0), offset, &payload_bytes, sizeof payload_bytes);
+    payload_bytes += FORMAT_UNIT;
+    disk_set(disk_path(0), offset, &payload_bytes, sizeof payload_bytes);
+    fake_ring_make(disk_lsn);
+    open_reader(disk_ends[65]);
+    expect_damaged();
+    ck_assert_int_eq(shmwal_reader_damage(reader, &damage), 1);
+    ck_assert_uint_eq(damage.offset, 4 * FORMAT_BLOCK);
+    ck_assert_uint_eq(damage.lsn, disk_ends[19]);
+}
+END_TEST
+
+/* What is whole behind a torn frame was never acknowledged, and recovery will cut it. */
+START_TEST(torn_frame_in_front_of_the_first_lsn_is_not_passed_without_a_ring)
+{
+    struct store *store = disk_store();
+    write_frames(store, 2);
+    uint64_t bytes = disk_gather(10), durable = disk_lsn;
+    disk_lsn += bytes;
+    disk_records += 10;
+    bytes = disk_gather(10);
+    struct frame_header *frame = (struct frame_header *)disk_frame;
+    frame_seal_header(frame, FRAME_DATA, disk_lsn, durable, 1, bytes, 10, disk_header(0).salt);
+    disk_set(disk_path(0), 5 * FORMAT_BLOCK, frame, frame_file_bytes(bytes));
+    frame_seal_header(frame, FRAME_DATA, durable, durable, 1, disk_lsn - durable, 10,
+                      disk_header(0).salt); /* over other records: what a tear looks like */
+    frame->checksum++;
+    disk_set(disk_path(0), 4 * FORMAT_BLOCK, frame, FORMAT_BLOCK);
+    FAILS(ERANGE, shmwal_reader_open(support_log, disk_lsn + FORMAT_UNIT, &reader));
+    OK(store_close(store));
+}
+END_TEST
+
 START_TEST(ring_that_may_not_be_read_is_an_error_not_a_licence)
 {
     fake_ring.open_error = EACCES;
@@ -531,6 +589,9 @@ int main(void)
                                 what_is_missing_below_the_bound_is_damage,
                                 bound_within_a_frame_is_damage,
                                 last_frame_that_rots_below_the_bound_is_damage,
+                                durable_frames_in_front_of_the_first_lsn_are_not_read,
+                                header_that_leads_astray_is_damage_where_it_stands,
+                                torn_frame_in_front_of_the_first_lsn_is_not_passed_without_a_ring,
                                 ring_that_may_not_be_read_is_an_error_not_a_licence,
                                 ring_that_comes_while_bytes_are_read_bounds_them,
                                 bytes_read_before_the_bound_rose_are_read_again,

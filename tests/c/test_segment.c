@@ -138,6 +138,36 @@ START_TEST(scan_reads_frames_larger_and_smaller_than_its_window)
 }
 END_TEST
 
+/* Frames of 1 MiB, which a scan that reads them needs the memory for. */
+START_TEST(scan_skips_frames_without_reading_what_they_hold)
+{
+    enum { PAYLOAD = 1 << 20, FRAMES = 7 };
+    struct frame_header *frame = aligned_alloc(FORMAT_BLOCK, 2 * PAYLOAD);
+    memset(frame, 0, 2 * PAYLOAD);
+    struct segment segment;
+    struct scan scan = {0};
+    const struct frame_header *found;
+    uint64_t offset = FORMAT_BLOCK, lsn = 640;
+    OK(create(BIG_BYTES, &segment));
+    for (unsigned i = 0; i < FRAMES; i++)
+        write_filler(&segment, frame, &offset, &lsn, PAYLOAD);
+    scan_start(&scan, &segment);
+    for (uint64_t i = 0; i < FRAMES; i++) {
+        scan_rewind(&scan, FORMAT_BLOCK, 640);
+        OK(scan_skip(&scan, 640 + i * PAYLOAD + 64));
+        ck_assert_uint_eq(scan.lsn, 640 + i * PAYLOAD);
+        OK(scan_skip(&scan, 640 + (i + 1) * PAYLOAD)); /* the frame that ends there is read */
+        ck_assert_uint_eq(scan.lsn, 640 + i * PAYLOAD);
+        ck_assert_uint_lt(scan.capacity, PAYLOAD / 4);
+    }
+    ck_assert_int_eq(scan_next(&scan, &found), 1);
+    ck_assert_uint_eq(scan.lsn, lsn);
+    scan_close(&scan);
+    segment_close(&segment);
+    free(frame);
+}
+END_TEST
+
 START_TEST(scan_reads_a_segment_that_is_full_to_its_last_byte)
 {
     struct segment segment;
@@ -238,6 +268,7 @@ int main(void)
     tcase_add_test(tests, creation_that_fails_leaves_nothing);
     tcase_add_test(tests, creation_replaces_a_leftover_of_the_same_name);
     tcase_add_test(tests, scan_reads_frames_larger_and_smaller_than_its_window);
+    tcase_add_test(tests, scan_skips_frames_without_reading_what_they_hold);
     tcase_add_test(tests, scan_reads_a_segment_that_is_full_to_its_last_byte);
     tcase_add_test(tests, scan_takes_no_memory_for_a_frame_that_cannot_fit);
     tcase_add_test(tests, scan_does_not_accept_records_that_do_not_fill_their_frame);
