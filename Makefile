@@ -191,6 +191,7 @@ asan: ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 valgrind: ## the C tests under valgrind
 python: ## the tests of the Python package
 cli: ## the tests of the command line
+servers: ## gunicorn, uvicorn, uWSGI, celery and pools of processes, under load
 system: ## the tests of the whole: install, quickstart, system calls
 kill: ## SIGKILL at random moments, a hundred rounds
 model: ## the ring's protocol, checked exhaustively, and its mutants
@@ -198,7 +199,7 @@ fuzz: ## hostile files, a few seconds each; FUZZ_SECONDS=3600 for longer
 torture: ## faults of the store, short forms: power loss, failing calls, rot
 lint: ## formatters, linters, types and the rules of the house
 step: ## SIGKILL between two instructions of the public calls, a sample of them
-unit tsan asan valgrind python cli system kill step model torture fuzz lint:
+unit tsan asan valgrind python cli servers system kill step model torture fuzz lint:
 	@tools/setup check
 	@$(RUN) $@
 
@@ -274,8 +275,8 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 always:
-.PHONY: all tests install quickstart check unit tsan asan valgrind python cli system kill step \
-        model torture torture-kill torture-step torture-power torture-inject torture-flips \
+.PHONY: all tests install quickstart check unit tsan asan valgrind python cli servers system kill \
+        step model torture torture-kill torture-step torture-power torture-inject torture-flips \
         torture-programs fuzz fuzzers fuzzers-built lint bench bench-quick bench-curves \
         bench-guard wheel wheel-check format lint-format lint-tidy clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(FLUSH_O) $(TOOL_O) $(TEST_HELP_O) \
