@@ -509,7 +509,7 @@ class DuraLog:
 
     def _failure(self, status: int, deadline: Deadline = FOREVER) -> DuraLogError:
         sentence, subject = self._native.sentence(), self._native.error_subject()
-        if self._handle is None:
+        if not self._handle:
             return DuraLogClosedError(f"{self._path}: this handle is closed; open the log anew")
         if status in _NOT_YET and deadline.timeout:
             sentence = f"gave up after {deadline.timeout:g} s; {sentence}"

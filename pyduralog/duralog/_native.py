@@ -115,13 +115,18 @@ class Owned(c_void_p):
     That is what lets any number of threads use a handle while another one closes it: each call in
     progress holds a reference, the last one to return lets go, and nobody takes a lock that a fork
     could leave locked.
+
+    In a cycle that is collected, others may be finalized after it and still use it. Then it is
+    NULL, which the library refuses. The functions of src/python/, which read it once, hide their
+    reference from the collector, so it stays as long as they do.
     """
 
-    release: Callable[[Owned], int] | None = None
+    release: Callable[[c_void_p], int] | None = None
 
     def __del__(self) -> None:
         if self and self.release is not None:
-            self.release(self)
+            address, self.value = self.value, None
+            self.release(c_void_p(address))
 
 
 class Library:

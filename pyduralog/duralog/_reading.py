@@ -137,7 +137,7 @@ class _Records:
 
     def _find(self) -> Entry:
         while True:
-            while self._entries:
+            while self._entries and self._reader.pointer:
                 entry = self._entries[-1]
                 if entry.lsn > self._span.until:
                     raise StopIteration

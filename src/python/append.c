@@ -7,7 +7,8 @@
  *
  * What protects the handle: a function is bound to a capsule, and that holds the package's object
  * which closes the handle when its last reference goes. Whoever calls holds the function. So a
- * thread may close the log while others append, with the interpreter's lock or without.
+ * thread may close the log while others append. And the collector of cycles, which does not look
+ * into capsules, does not finalize that object before others whose finalizers still append.
  *
  * Knows codec, abi, shmwal.h. Changes with the package's _appending.py. */
 #include "python/codec.h"

@@ -132,14 +132,15 @@ static PyObject *iterator_self(PyObject *self)
 
 /* ---- Its life ---- */
 
-/* What the collector of cycles has to know: all references that lead on from here. */
+/* What the collector of cycles has to know: all references that lead on from here. But not that to
+ * the owner, which leads nowhere: unknown, it is not finalized before those of the same cycle
+ * whose finalizers may use this iterator. */
 static int iterator_traverse(PyObject *self, int (*visit)(PyObject *, void *), void *context)
 {
     const struct reading *reading = reading_of(self);
     int got = visit(python_type(self), context);
     if (got == 0 && reading != NULL) {
-        got = visit(reading->owner, context);
-        got = got != 0 ? got : visit(reading->decode, context);
+        got = visit(reading->decode, context);
         got = got != 0 ? got : visit(reading->turn, context);
         if (got == 0 && reading->loads.function != NULL)
             got = visit(reading->loads.function, context);

@@ -137,6 +137,65 @@ def test_a_cycle_is_collected(path: Path) -> None:
         assert attached(path) == 1
 
 
+IN_A_CYCLE = """
+import gc, sys
+from duralog import DuraLog, DuraLogClosedError, DuraLogConfigurationError, _native
+if sys.argv[2] == "ctypes":
+    _native.library().is_fast = False
+
+class Service:
+    def __init__(self, log):
+        self.itself = self
+        self.log = log or DuraLog(sys.argv[1])
+        self.other = Other(self)
+        self.replay = self.log.replay()
+
+    def __del__(self):
+        end(self)
+
+class Other(Service):
+    def __init__(self, service):
+        self.service = service
+    def __del__(self):
+        end(self.service)
+
+def end(service):
+    try:
+        service.log.append("bye")
+        service.log.append_many(["bye"])
+        list(service.replay)
+        service.log.close()
+        service.log = DuraLog(sys.argv[1])
+        service.replay = service.log.replay()
+        said.append("used")
+    except (DuraLogClosedError, DuraLogConfigurationError):
+        said.append("gone")
+
+said = []
+gc.disable()
+logs = [DuraLog(sys.argv[1]), None] * 5
+logs = [log and DuraLog(sys.argv[1]) for log in logs]
+services = [Service(log) for log in logs]
+del services, logs
+gc.collect()
+print(len(said), *sorted(set(said)))
+"""
+
+
+def test_finalizers_of_a_cycle_may_still_use_the_log(path: Path, way: str) -> None:
+    """In whatever order they are called. By ctypes it may be gone already, but they are told."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "pyduralog")}
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_CYCLE, path, way],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout
+    assert done.stdout == b"20 used\n" or (way == "ctypes" and done.stdout == b"20 gone used\n")
+
+
 def test_an_iterator_never_begun_and_one_left_half_way_are_collected(log: DuraLog) -> None:
     log.append_many(["a", "b"])
     before = len(os.listdir("/proc/self/fd"))

@@ -205,6 +205,8 @@ except ImportError:
     import _xxsubinterpreters as interpreters
     create = lambda: interpreters.create(isolated=False)
 INNER = '''
+import sys
+sys.modules["orjson"] = None  # which crashes in its second interpreter
 from duralog import DuraLog
 with DuraLog({path!r}) as log:
     log.append_many([{{"a": 1}}, "text", b"bytes"])
