@@ -99,9 +99,10 @@ $(B)/tests/kill: $(B)/obj/tests/kill/kill.o $(B)/libshmwal.a
 POWER_C := $(addprefix tests/torture/,power.c device.c history.c states.c tape.c workload.c)
 FLIPS_C := $(addprefix tests/torture/,flips.c history.c)
 INJECT_C := $(addprefix tests/torture/,inject.c history.c tape.c)
+CRASH_C := $(addprefix tests/torture/,crash.c history.c model.c)
 LOSSY   := $(patsubst tests/torture/%.c,$(B)/tests/flusher_%,$(wildcard tests/torture/lossy_*.c))
 
-torture-programs: all $(addprefix $(B)/tests/,power flips inject) $(LOSSY)
+torture-programs: all $(addprefix $(B)/tests/,power flips inject crash) $(LOSSY)
 
 $(B)/tests/power: $(POWER_C:%.c=$(B)/obj/%.o) $(B)/libshmwal.a
 	@mkdir -p $(@D)
@@ -112,6 +113,11 @@ $(B)/tests/inject: $(INJECT_C:%.c=$(B)/obj/%.o)
 $(B)/tests/flips $(B)/tests/inject: $(B)/libshmwal.a
 	@mkdir -p $(@D)
 	$(CC) $(LD_FLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
+
+WRAPPED := openat pwrite_full punch allocate fsync fdatasync renameat unlinkat
+$(B)/tests/crash: $(CRASH_C:%.c=$(B)/obj/%.o) $(B)/libshmwal.a
+	@mkdir -p $(@D)
+	$(CC) $(LD_FLAGS) $(WRAPPED:%=-Wl,--wrap=sys_%) -o $@ $^
 
 $(B)/tests/flusher_lossy_%: $(B)/obj/tests/torture/lossy_%.o $(FLUSH_O) $(B)/libshmwal.a
 	@mkdir -p $(@D)
@@ -223,6 +229,11 @@ torture-power: ## power loss: 100,000 states on ext4, 30,000 on xfs, 30,000 on b
 	$(TORTURE)/power --seed $(SEED) --fs xfs --states 30000
 	$(TORTURE)/power --seed $(SEED) --fs btrfs --states 30000
 
+torture-crash: ## power loss as a model of a file system has it: 200,000 states; ten minutes
+	@tools/setup check
+	@$(MAKE) -s -j$(JOBS) torture-programs
+	$(TORTURE)/crash --seed $(SEED) --states 200000
+
 torture-inject: ## every system call of the flusher fails, and is its last; an hour or two
 	@tools/setup check
 	@$(MAKE) -s -j$(JOBS) torture-programs
@@ -276,7 +287,8 @@ help: ## this list
 
 always:
 .PHONY: all tests install quickstart check unit tsan asan valgrind python cli servers system kill \
-        step model torture torture-kill torture-step torture-power torture-inject torture-flips \
+        step model torture torture-kill torture-step torture-power torture-crash \
+        torture-inject torture-flips \
         torture-programs fuzz fuzzers fuzzers-built lint bench bench-quick bench-curves \
         bench-guard wheel wheel-check format lint-format lint-tidy clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(FLUSH_O) $(TOOL_O) $(TEST_HELP_O) \

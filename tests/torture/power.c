@@ -10,8 +10,9 @@
  *
  *   power [--fs ext4|xfs|btrfs] [--states N] [--seed N] [--expect-loss]
  *
- * Exit status 0: no state was wrong; 1: one was; 77: this machine cannot do it. --expect-loss: the
- * flusher is one that is known to be wrong, and 0 means that it was caught.
+ * SIGTERM ends it at the next state, with the sum of what was tried until then. Exit status 0: no
+ * state was wrong; 1: one was; 77: this machine cannot do it. --expect-loss: the flusher is one
+ * that is known to be wrong, and 0 means that it was caught.
  *
  * Knows device, states, history, workload. Changes when another file system is tried. */
 #include "device.h"
@@ -25,6 +26,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +78,20 @@ struct power {
 };
 
 enum { SEEN_SLOTS = 1 << 16 };
+
+static volatile sig_atomic_t told_to_end;
+
+static void on_signal(int number)
+{
+    (void)number;
+    told_to_end = 1;
+}
+
+static bool is_over(const struct power *power)
+{
+    return told_to_end || power->states >= power->states_wanted ||
+           (power->expect_loss && power->wrong > 0);
+}
 
 static double now_s(void)
 {
@@ -319,14 +335,12 @@ static void fail_everywhere(struct power *power, uint64_t *seed)
     memset(power->seen, 0, SEEN_SLOTS * sizeof *power->seen);
     uint64_t left = power->states_wanted - power->states;
     uint64_t wanted = left < STATES_A_RUN ? left : STATES_A_RUN;
-    for (uint64_t at = 0; at < events && power->states < power->states_wanted;) {
+    for (uint64_t at = 0; at < events && !is_over(power);) {
         struct window window = window_at(tape, at);
         note_width(power, window);
         uint64_t share = wanted / flushes + (draw(seed) % flushes < wanted % flushes);
-        for (uint64_t i = 0; i < share && power->states < power->states_wanted; i++)
+        for (uint64_t i = 0; i < share && !is_over(power); i++)
             one_state(power, window, promise, seed);
-        if (power->expect_loss && power->wrong > 0)
-            return;
         states_apply(power->device, window.begin, window.end);
         promise_raise(&promise, tape, window.begin, window.end);
         at = window.end + 1;
@@ -417,10 +431,11 @@ int main(int count, char **words)
     strcpy(power.mount_point, "/tmp/duralog-power-XXXXXX");
     to_clean = &power;
     atexit(clean);
+    signal(SIGTERM, on_signal);
     int status = STATUS_CANNOT;
     if (mkdtemp(power.mount_point) != NULL && make_file_system(&power)) {
         snprintf(power.log, sizeof power.log, "%s/a/b/log", power.mount_point);
-        while (power.states < power.states_wanted && (power.wrong == 0 || !power.expect_loss))
+        while (!is_over(&power))
             one_run(&power);
         status = summarize(&power, now_s() - began);
     } else {
