@@ -194,7 +194,7 @@ static int start_locked(shmwal *log, const struct directory *directory, bool aft
         if (!held)
             return ending && !after_stop ? 0 : launch_flusher(log->path);
         if (!ending || !after_stop)
-            return 0;
+            return region_check_served(directory);
         sys_lock_wait(directory->lock_fd, LOCK_FLUSHER);
         sys_unlock(directory->lock_fd, LOCK_FLUSHER);
     }

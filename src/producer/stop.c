@@ -75,8 +75,8 @@ static int stop_flusher(const struct directory *directory, int64_t timeout_ns)
     if (sys_lock_held(directory->lock_fd, LOCK_FLUSHER, 1) == 0)
         return 0;
     int error = region_view_open(directory, &view);
-    if (error == -ENOENT) /* it is just ending, or has not begun to serve */
-        return 0;
+    if (error == -ENOENT) /* it is just ending, or has not begun to serve, or not here */
+        return region_check_served(directory);
     if (error < 0)
         return error;
     if (view.control == NULL) {

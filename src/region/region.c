@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "region/attachment.h"
+#include "region/server.h"
 #include "region/shm.h"
 #include "store/store.h"
 #include "sys/file.h"
@@ -127,7 +128,9 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
     int error = open_objects(directory, false, &objects);
     if (error < 0)
         return error;
-    error = map_region(directory, objects.ring_fd, objects.state_fd, ACCESS_PRODUCER, region);
+    error = about_ring(server_check(directory, objects.ring_fd));
+    if (error == 0)
+        error = map_region(directory, objects.ring_fd, objects.state_fd, ACCESS_PRODUCER, region);
     sys_close(objects.state_fd);
     if (error == 0) {
         error = about_ring(attachment_create(region->control, objects.ring_fd, commit_interval_ns,
@@ -218,15 +221,43 @@ int region_attach_flusher(const struct directory *directory, struct region_flush
         error = map_region(directory, objects.ring_fd, objects.state_fd, ACCESS_FLUSHER,
                            &flusher->region);
         sys_close(objects.state_fd);
+        if (error == 0) {
+            error = about_ring(server_claim(directory, objects.ring_fd));
+            if (error < 0)
+                unmap_region(&flusher->region);
+        }
         if (error < 0) {
             abandon_objects(directory, &objects);
         } else {
             flusher->ring_fd = objects.ring_fd;
+            flusher->made = objects.made;
             flusher->state = (struct flusher_state *)flusher->region.state;
         }
     }
     sys_unlock(directory->lock_fd, LOCK_RING);
     return error;
+}
+
+int region_check_served(const struct directory *directory)
+{
+    int error = lock_ring(directory);
+    if (error < 0)
+        return error;
+    int ring_fd = shm_object_open(directory, SHM_RING, true);
+    if (ring_fd >= 0 || ring_fd == -ENOENT)
+        error = about_ring(server_check(directory, ring_fd));
+    if (ring_fd >= 0)
+        sys_close(ring_fd);
+    sys_unlock(directory->lock_fd, LOCK_RING);
+    return error;
+}
+
+void region_release_flusher(const struct directory *directory, struct region_flusher *flusher)
+{
+    if (lock_ring(directory) < 0)
+        return;
+    server_release(directory, flusher->ring_fd);
+    sys_unlock(directory->lock_fd, LOCK_RING);
 }
 
 void region_detach_flusher(struct region_flusher *flusher)

@@ -44,9 +44,17 @@ struct region_flusher {
     struct region region;
     struct flusher_state *state;
     int ring_fd;
+    bool made; /* just now */
 };
 int region_attach_flusher(const struct directory *directory, struct region_flusher *flusher);
 void region_detach_flusher(struct region_flusher *flusher);
+
+/* Before that: what it locked to be known as the one that serves this ring. One that ends with
+ * LOCK_RING uses server_release() itself. */
+void region_release_flusher(const struct directory *directory, struct region_flusher *flusher);
+
+/* For who finds that a flusher runs: -EBUSY if it serves a ring in another /dev/shm. */
+int region_check_served(const struct directory *directory);
 
 /* Call with LOCK_RING: removes the ring if nobody is attached and all in it is durable, and tells
  * those who view it. True if removed. */

@@ -22,6 +22,7 @@ enum {
     LOCK_FLUSHER = 0, /* held for life by the one flusher */
     LOCK_RING = 1,    /* held while the log or its ring is created, attached to or removed */
     LOCK_START = 2,   /* held while somebody starts a flusher, so that a crowd starts one */
+    LOCK_SERVING = 3, /* held by the flusher while it serves a ring, see region/server.h */
 };
 
 struct directory {

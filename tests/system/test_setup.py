@@ -39,4 +39,6 @@ def test_quickstart_needs_less(root: Path, run, bare_path: str):
 
 
 def test_another_word_is_refused(root: Path, run):
-    assert "say quickstart, check, bench or wheel" in run(root / "tools/setup", "everything", status=2)
+    assert "say quickstart, check, bench or wheel" in run(
+        root / "tools/setup", "everything", status=2
+    )

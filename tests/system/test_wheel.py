@@ -135,5 +135,5 @@ def test_an_interpreter_that_is_too_old_is_refused(built: list[Path], place: Pat
         pytest.skip("none is here")
     _, wheel = built
     uv("venv", "--python", old[0].path, place / "venv")
-    with pytest.raises(AssertionError, match="requires-python|Requires-Python|>=3.9"):
+    with pytest.raises(AssertionError, match=r"(?i)requires-python|>=3\.9"):
         uv("pip", "install", "--python", place / "venv/bin/python", wheel)
