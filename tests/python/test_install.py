@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`pip install .` from a checkout and from a source distribution, into a fresh environment.
+"""`pip install .` from a checkout, into a fresh environment. The source distribution and the wheel
+that is built from it are tests/system/test_wheel.py's.
 
 Needs the packages that the build asks for (pyproject.toml), from wherever pip gets them. Knows what
 the wheel is to hold.
@@ -19,7 +20,6 @@ from conftest import ROOT, passing_place, stop
 UNWANTED = shutil.ignore_patterns(
     "build", ".git", "*.egg-info", "__pycache__", ".*_cache", "shared"
 )
-SDIST = "import setuptools.build_meta as b; print(b.build_sdist('dist'))"
 USE = """
 import sys
 from duralog import DuraLog, _native
@@ -81,13 +81,6 @@ def test_an_editable_install_uses_the_checkout_s_build(checkout: Path, place: Pa
     script = "from duralog import _native; print(_native.library().path)"
     library = checkout / "build/libshmwal.so"
     assert run(python, "-c", script, cwd=place).strip() == str(library)
-
-
-def test_a_source_distribution_is_all_that_a_build_needs(checkout: Path, place: Path) -> None:
-    python = fresh_environment(place, "setuptools>=77")
-    archive = run(python, "-c", SDIST, cwd=checkout).splitlines()[-1]
-    run(python, "-m", "pip", "install", checkout / "dist" / archive, cwd=place)
-    check_use(python, place)
 
 
 def test_a_machine_that_cannot_build_is_told_what_is_missing(checkout: Path, place: Path) -> None:
