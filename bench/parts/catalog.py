@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bed import Bed
 from rows import Part
 
-from parts import curves, disk, many, memory, reading, upkeep
+from parts import curves, disk, many, memory, python, reading, upkeep
 from parts.common import Scale
 
 
@@ -30,6 +30,7 @@ ALL = {
     "bandwidth": Entry(disk.bandwidth, ("fio",)),
     "latency": Entry(disk.latency),
     "waiters": Entry(many.waiters, (*ROCKSDB, "liblmdb-dev", "libsqlite3-dev")),
+    "python": Entry(python.python),
     "reader": Entry(reading.reader),
     "busy": Entry(disk.busy),
     "cpu": Entry(upkeep.cpu, ROCKSDB),
