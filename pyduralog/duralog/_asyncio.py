@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Literal, TypeVar, overload
 
-from ._arguments import Deadline, Level, Path, integer, level_number
+from . import _reading
+from ._arguments import NS_PER_S, Deadline, Level, Path, integer, level_number
 from ._codec import Record
 from ._errors import DuraLogError, DuraLogTimeoutError
 from ._log import DuraLog
@@ -186,26 +187,24 @@ class AsyncDuraLog:
             raise
 
     async def _suspend(self, lsn: int, level: Level, deadline: Deadline, appended: int) -> None:
-        loop = asyncio.get_running_loop()
-        inbox = watch(self._log, level).inbox(self._log, loop)
-        future = inbox.add(lsn, None)
+        inbox = self._inbox(level)
+        future = inbox.add(lsn)
         timer = None
         left = deadline.left_s()
         if left is not None:
             late = partial(self._late, lsn, level, deadline, appended)
-            timer = loop.call_later(left, _give_up, inbox, future, late)
+            timer = inbox.loop.call_later(left, _give_up, inbox, future, late)
         try:
-            await future
-        except asyncio.CancelledError:
-            if future.cancelled():
-                inbox.abandon()
-            raise
+            await _settled(inbox, future)
         except DuraLogError as error:
             _remember(error, lsn, appended)
             raise
         finally:
             if timer is not None:
                 timer.cancel()
+
+    def _inbox(self, level: Level, follows: bool = False) -> Inbox:
+        return watch(self._log, level).inbox(self._log, asyncio.get_running_loop(), follows)
 
     def _late(self, lsn: int, level: Level, deadline: Deadline, appended: int) -> DuraLogError:
         sentence = (
@@ -235,34 +234,114 @@ class AsyncDuraLog:
 
     @overload
     def replay(
-        self, from_lsn: int = 0, *, with_lsn: Literal[False] = False
-    ) -> AsyncIterator[Any]: ...
+        self, from_lsn: int = 0, *, with_lsn: Literal[False] = False, raw: Literal[False] = False
+    ) -> AsyncGenerator[Any, None]: ...
 
     @overload
     def replay(
-        self, from_lsn: int = 0, *, with_lsn: Literal[True]
-    ) -> AsyncIterator[tuple[int, Any]]: ...
+        self, from_lsn: int = 0, *, with_lsn: Literal[True], raw: Literal[False] = False
+    ) -> AsyncGenerator[tuple[int, Any], None]: ...
 
-    def replay(self, from_lsn: int = 0, *, with_lsn: bool = False) -> AsyncIterator[Any]:
+    @overload
+    def replay(
+        self, from_lsn: int = 0, *, with_lsn: Literal[False] = False, raw: Literal[True]
+    ) -> AsyncGenerator[tuple[int, bytes], None]: ...
+
+    @overload
+    def replay(
+        self, from_lsn: int = 0, *, with_lsn: Literal[True], raw: Literal[True]
+    ) -> AsyncGenerator[tuple[int, tuple[int, bytes]], None]: ...
+
+    def replay(
+        self, from_lsn: int = 0, *, with_lsn: bool = False, raw: bool = False
+    ) -> AsyncGenerator[Any, None]:
         """An asynchronous iterator over all records that were appended before the call. Files are
         read in the loop's executor, 1024 records at a time. Else as DuraLog.replay."""
-        return self._replay(from_lsn, self._log._reserved_lsn(), with_lsn)
+        end = self._log._reserved_lsn()
+        after = integer("from_lsn", from_lsn, 0, end)
+        return self._replay(_reading.Span(after, end, with_lsn, raw))
 
-    async def _replay(self, from_lsn: int, end: int, with_lsn: bool) -> AsyncGenerator[Any, None]:
+    async def _replay(self, span: _reading.Span) -> AsyncGenerator[Any, None]:
         if self._log._options["flusher"]:
-            await self._reach(end, "durable", Deadline(None))
-        records = await _in_executor(self._log.replay, from_lsn, with_lsn=True)
-        error = None
-        while error is None:
+            await self._reach(span.until, "durable", Deadline(None))
+        else:
+            durable = self._log.durable_lsn
+            span = span._replace(after=min(span.after, durable), until=durable)
+        _, records = await _in_executor(self._read, span, span.after)
+        while True:
             part, error = await _in_executor(_take, records, READ_RECORDS)
-            for lsn, record in part:
-                if lsn > end:
-                    return
-                yield (lsn, record) if with_lsn else record
+            for record in part:
+                yield record
+            if error is not None:
+                raise error
             if len(part) < READ_RECORDS:
-                break
-        if error is not None:
-            raise error
+                return
+
+    @overload
+    def follow(
+        self,
+        from_lsn: int | None = None,
+        *,
+        with_lsn: Literal[False] = False,
+        raw: Literal[False] = False,
+    ) -> AsyncGenerator[Any, None]: ...
+
+    @overload
+    def follow(
+        self, from_lsn: int | None = None, *, with_lsn: Literal[True], raw: Literal[False] = False
+    ) -> AsyncGenerator[tuple[int, Any], None]: ...
+
+    @overload
+    def follow(
+        self, from_lsn: int | None = None, *, with_lsn: Literal[False] = False, raw: Literal[True]
+    ) -> AsyncGenerator[tuple[int, bytes], None]: ...
+
+    @overload
+    def follow(
+        self, from_lsn: int | None = None, *, with_lsn: Literal[True], raw: Literal[True]
+    ) -> AsyncGenerator[tuple[int, tuple[int, bytes]], None]: ...
+
+    def follow(
+        self, from_lsn: int | None = None, *, with_lsn: bool = False, raw: bool = False
+    ) -> AsyncGenerator[Any, None]:
+        """An endless asynchronous iterator over the records behind `from_lsn`, or those appended
+        after this call without it. Each is yielded as soon as it is durable.
+
+        Any number of coroutines may follow; all of them wait by means of the one thread. Goes on
+        while no flusher runs, or a device has failed, until there is more. Closing the handle ends
+        it with DuraLogClosedError; so does leaving the loop, without one. Else as DuraLog.follow.
+        """
+        end = self._log._reserved_lsn()
+        after = end if from_lsn is None else integer("from_lsn", from_lsn, 0, end)
+        return self._follow(_reading.Span(after, with_lsn=with_lsn, raw=raw))
+
+    async def _follow(self, span: _reading.Span) -> AsyncGenerator[Any, None]:
+        begin = min(span.after, self._log.durable_lsn)
+        reader, records = await _in_executor(self._read, span, begin)
+        while True:
+            durable = self._log.durable_lsn  # before looking: all of it is found
+            part, error = await _in_executor(_take, records, READ_RECORDS)
+            for record in part:
+                yield record
+            if error is not None:
+                raise error
+            if not part:
+                await self._growth(reader, durable)
+
+    def _read(self, span: _reading.Span, begin: int) -> tuple[_reading.Reader, Iterator[Any]]:
+        """A reader, and an iterator over its records that may go on where it has ended."""
+        reader = _reading.Reader(self._log._native, self.path, begin)
+        return reader, _reading.records(reader, span, self._log._way, _reading.ending(reader))
+
+    async def _growth(self, reader: _reading.Reader, durable: int) -> None:
+        """Until more than that is durable."""
+
+        def attempt(timeout: float) -> None:
+            self._log._check_usable()
+            reader.wait(int(timeout * NS_PER_S))
+
+        inbox = self._inbox("durable", follows=True)
+        await _settled(inbox, inbox.add(durable + 1, attempt))
 
     # ---- The handle ----------------------------------------------------------------------------
 
@@ -300,6 +379,15 @@ class AsyncDuraLog:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._log!r}>"
+
+
+async def _settled(inbox: Inbox, future: asyncio.Future[None]) -> None:
+    try:
+        await future
+    except asyncio.CancelledError:
+        if future.cancelled():
+            inbox.abandon()
+        raise
 
 
 def _give_up(inbox: Inbox, future: asyncio.Future[None], late: Callable[[], DuraLogError]) -> None:

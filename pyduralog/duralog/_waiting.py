@@ -7,6 +7,10 @@ is reached it tells each event loop once how far the log has come, and the loop 
 whom that serves: an Inbox holds the waits of one loop at one handle, in a heap. So the thread does
 work for each loop, not for each coroutine, and no lock is held for long or by a coroutine.
 
+Who follows the log waits for what nobody has appended yet, which the handle refuses to wait for;
+such a wait brings an attempt of its own, and gets the thread when no other wait needs it: whatever
+they wait for is an end of their own.
+
 Logs do not share a thread: one whose device hangs would hold up the others.
 
 Knows DuraLog's public methods, asyncio's futures. Changes with how coroutines wait.
@@ -38,7 +42,7 @@ class Wait(NamedTuple):
     lsn: int
     number: int
     future: Future[None]
-    attempt: Callable[[float], None] | None  # in place of the handle's own wait
+    attempt: Callable[[float], None] | None  # a follower's, in place of the handle's own wait
 
     def fail(self, error: Exception) -> None:
         """With an error of its own: raising one adds to its traceback."""
@@ -47,18 +51,19 @@ class Wait(NamedTuple):
 
 
 class Inbox:
-    """The waits of one event loop's coroutines at one handle. Touched by the loop's thread alone,
-    but for `log` and `loop`, which never change."""
+    """The waits of one event loop's coroutines at one handle, followers apart from the others.
+    Touched by the loop's thread alone, but for what never changes: log, loop, follows."""
 
-    def __init__(self, watch: Watch, log: DuraLog, loop: AbstractEventLoop) -> None:
+    def __init__(self, watch: Watch, log: DuraLog, loop: AbstractEventLoop, follows: bool) -> None:
         self.log = log
         self.loop = loop
+        self.follows = follows
         self._watch = watch
         self._waits: list[Wait] = []
         self._numbers = count()
         self._abandoned = 0  # waits whose coroutine has gone; they leave the heap by and by
 
-    def add(self, lsn: int, attempt: Callable[[float], None] | None) -> Future[None]:
+    def add(self, lsn: int, attempt: Callable[[float], None] | None = None) -> Future[None]:
         """A future for when the level has reached `lsn`."""
         wait = Wait(lsn, next(self._numbers), self.loop.create_future(), attempt)
         heappush(self._waits, wait)
@@ -92,8 +97,7 @@ class Inbox:
             wait.future.set_result(None)
 
     def _fail(self, error: Exception, asked: Wait) -> None:
-        """What fails for one wait at the handle fails for all of them, but for those that have an
-        attempt of their own."""
+        """What fails for one wait at the handle fails for all of them, but for a follower's."""
         failed = [wait for wait in self._waits if wait.attempt is asked.attempt]
         self._waits = [wait for wait in self._waits if wait.attempt is not asked.attempt]
         heapify(self._waits)
@@ -113,16 +117,17 @@ class Watch:
 
     def __init__(self, key: tuple[str, Level]) -> None:
         self._key = key
-        self._inboxes: dict[tuple[DuraLog, AbstractEventLoop], Inbox] = {}
+        self._inboxes: dict[tuple[DuraLog, AbstractEventLoop, bool], Inbox] = {}
         self._asked: dict[Inbox, Wait] = {}
         self._changed = threading.Condition(threading.Lock())
         self._thread: threading.Thread | None = None
 
-    def inbox(self, log: DuraLog, loop: AbstractEventLoop) -> Inbox:
+    def inbox(self, log: DuraLog, loop: AbstractEventLoop, follows: bool = False) -> Inbox:
+        key = log, loop, follows
         with self._changed:
-            inbox = self._inboxes.get((log, loop))
+            inbox = self._inboxes.get(key)
             if inbox is None:
-                inbox = self._inboxes[log, loop] = Inbox(self, log, loop)
+                inbox = self._inboxes[key] = Inbox(self, *key)
             return inbox
 
     def ask(self, inbox: Inbox, wait: Wait) -> None:
@@ -145,16 +150,17 @@ class Watch:
 
     def _forget(self, inbox: Inbox) -> None:
         self._asked.pop(inbox, None)
-        if self._inboxes.get((inbox.log, inbox.loop)) is inbox:
-            del self._inboxes[inbox.log, inbox.loop]
+        key = inbox.log, inbox.loop, inbox.follows
+        if self._inboxes.get(key) is inbox:
+            del self._inboxes[key]
 
     def _run(self) -> None:
-        while (next_ := self._lowest()) is not None:
-            inbox, wait = next_
+        while (chosen := self._choose()) is not None:
+            inbox, wait = chosen
             reached, error = self._attempt(inbox.log, wait)
             self._tell(reached, error, inbox, wait)
 
-    def _lowest(self) -> tuple[Inbox, Wait] | None:
+    def _choose(self) -> tuple[Inbox, Wait] | None:
         with self._changed:
             for inbox in [each for each in self._asked if each.loop.is_closed()]:
                 self._forget(inbox)
@@ -163,7 +169,7 @@ class Watch:
             if not self._asked:
                 self._thread = None
                 return None
-            return min(self._asked.items(), key=lambda item: item[1].lsn)
+            return min(self._asked.items(), key=lambda item: (item[0].follows, item[1].lsn))
 
     def _attempt(self, log: DuraLog, wait: Wait) -> tuple[int, Exception | None]:
         """Waits for a slice. How far the level has come, and what went wrong."""
@@ -172,11 +178,11 @@ class Watch:
             try:
                 if wait.attempt is None:
                     log.wait(wait.lsn, SLICE_S, level)
-                else:
-                    wait.attempt(SLICE_S)
+                    return max(wait.lsn, _watermark(log, level)), None
+                wait.attempt(SLICE_S)
             except DuraLogTimeoutError:
-                return _watermark(log, level), None
-            return max(wait.lsn, _watermark(log, level)), None
+                pass
+            return _watermark(log, level), None
         except Exception as error:
             return 0, error
 

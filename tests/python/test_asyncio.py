@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -25,6 +25,7 @@ from duralog import (
     DuraLog,
     DuraLogClosedError,
     DuraLogConfigurationError,
+    DuraLogCorruptionError,
     DuraLogIOError,
     DuraLogTimeoutError,
 )
@@ -522,6 +523,123 @@ def test_replay_ends_with_what_was_there_before_the_call(run: Run, alog: AsyncDu
         with pytest.raises(DuraLogConfigurationError):
             async for _ in alog.replay(alog.committed_lsn + 64):
                 pass
+
+    run(main())
+
+
+def test_replay_and_follow_yield_what_their_options_ask_for(run: Run, alog: AsyncDuraLog) -> None:
+    async def main() -> None:
+        lsn = await alog.append("text", level="durable", timeout=120)
+        forms = [(lsn, "text"), (2, b"text"), (lsn, (2, b"text"))]
+        options = [{"with_lsn": True}, {"raw": True}, {"with_lsn": True, "raw": True}]
+        for expected, option in zip(forms, options):
+            assert [each async for each in alog.replay(**option)] == [expected]  # type: ignore[call-overload]
+            async for each in alog.follow(0, **option):  # type: ignore[call-overload]
+                assert each == expected
+                break
+
+    run(main())
+
+
+async def first(count: int, records: AsyncGenerator[Any, None]) -> list[Any]:
+    found = []
+    async for record in records:
+        found.append(record)
+        if len(found) == count:
+            break
+    await records.aclose()
+    return found
+
+
+def test_followers_see_what_comes_and_what_was_there(run: Run, alog: AsyncDuraLog) -> None:
+    async def main() -> None:
+        await alog.append_many(map(str, range(3000)))
+        new = alog.follow()  # begins here, though it is not asked yet
+        old = alog.follow(0)
+        lsn = await alog.append("new")
+        assert await first(1, new) == ["new"]
+        assert await first(3001, old) == [*map(str, range(3000)), "new"]
+        assert await first(1, alog.follow(lsn - 64)) == ["new"]
+        with pytest.raises(DuraLogConfigurationError):
+            alog.follow(alog.committed_lsn + 64)
+
+    run(main())
+
+
+def test_many_followers_wait_by_means_of_one_thread(run: Run, alog: AsyncDuraLog) -> None:
+    async def main() -> None:
+        followers = [asyncio.ensure_future(first(20, alog.follow())) for _ in range(50)]
+        for n in range(10):
+            await alog.append(f"committed {n}")
+            await alog.append(f"durable {n}", level="durable", timeout=120)
+            assert len(waiting_threads(alog)) <= 1  # none, until one has to wait
+        expected = [f"{level} {n}" for n in range(10) for level in ("committed", "durable")]
+        assert await asyncio.gather(*followers) == [expected] * 50
+
+    run(main())
+
+
+def test_a_follower_does_not_keep_others_from_replacing_the_flusher(
+    run: Run, alog: AsyncDuraLog
+) -> None:
+    async def main() -> None:
+        follower = asyncio.ensure_future(first(2, alog.follow()))
+        await alog.append("before", level="durable", timeout=120)
+        os.kill(flusher_of(alog), signal.SIGKILL)
+        await alog.append("after", level="durable", timeout=120)
+        assert await follower == ["before", "after"]
+
+    run(main())
+
+
+def test_a_follower_goes_on_when_the_log_is_served_again(run: Run, alog: AsyncDuraLog) -> None:
+    async def main() -> None:
+        (follower,) = await suspended(first(1, alog.follow()))
+        await asyncio.get_running_loop().run_in_executor(None, stop, Path(alog.path))
+        serve(alog)
+        await alog.append("again")
+        assert await follower == ["again"]
+
+    run(main())
+
+
+def test_followers_end_with_their_handle_or_their_task(run: Run, alog: AsyncDuraLog) -> None:
+    async def main() -> None:
+        closed, cancelled = await suspended(first(1, alog.follow()), first(1, alog.follow()))
+        while not waiting_threads(alog):
+            await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        await alog.close()
+        results = await outcomes([closed, cancelled])
+        assert isinstance(results[0], DuraLogClosedError)
+        assert isinstance(results[1], asyncio.CancelledError)
+        with pytest.raises(DuraLogClosedError):
+            alog.follow()
+
+    run(main())
+
+
+def test_damage_comes_behind_all_that_precedes_it(run: Run, alog: AsyncDuraLog) -> None:
+    async def main() -> None:
+        for n in range(20):
+            await alog.append(str(n), level="durable", timeout=120)
+        (segment, *_) = sorted(Path(alog.path, "segments").glob("*.seg"))
+        whole = segment.read_bytes()
+        with open(segment, "r+b") as file:
+            file.seek(whole.index(b"10", 4096 * 8))
+            file.write(b"!")
+        found: list[str] = []
+
+        async def read() -> None:
+            async for record in alog.replay():
+                found.append(record)
+
+        with pytest.raises(DuraLogCorruptionError):
+            await read()
+        assert 0 < len(found) < 20
+        assert found == list(map(str, range(len(found))))
+        segment.write_bytes(whole)
 
     run(main())
 
