@@ -26,7 +26,7 @@ struct commits {
 
 /* usage: PROGRAM PATH threads|processes COUNT MILLISECONDS. Prints commits a second as rate,
  * microseconds as wait.p50 and so on, and for each commit the committers' context switches and
- * microseconds of processor time: switches, cpu. */
+ * microseconds of processor time, as switches and cpu. */
 int commits_main(int count, char **words, const struct commits *way);
 
 #endif

@@ -14,7 +14,7 @@ from parts.common import Rounds, Scale, best, rounds
 KINDS = ("threads", "processes")
 COUNTS = (1, 8, 64)
 NOUNS = {"threads": "thread", "processes": "process"}
-MANY = (1, 2, 4, 8, 16, 64, 256, 1000)
+MANY = (1, 4, 16, 64, 256, 1000)
 
 # Name, program, kinds: RocksDB lets one process write.
 Peer = tuple[str, str, tuple[str, ...]]
