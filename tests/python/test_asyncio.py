@@ -572,7 +572,7 @@ def test_many_followers_wait_by_means_of_one_thread(run: Run, alog: AsyncDuraLog
         for n in range(10):
             await alog.append(f"committed {n}")
             await alog.append(f"durable {n}", level="durable", timeout=120)
-            assert len(waiting_threads(alog)) <= 1  # none, until one has to wait
+            assert len(waiting_threads(alog)) <= 1
         expected = [f"{level} {n}" for n in range(10) for level in ("committed", "durable")]
         assert await asyncio.gather(*followers) == [expected] * 50
 
