@@ -124,6 +124,10 @@ $(B)/tests/flusher_lossy_%: $(B)/obj/tests/torture/lossy_%.o $(FLUSH_O) $(B)/lib
 	$(CC) $(LD_FLAGS) -o $@ $^ -l:libnuma.a \
 	    $$(sed -n '1,10s/.*LDFLAGS: *\([^*]*\).*/\1/p' tests/torture/lossy_$*.c)
 
+$(B)/tests/mad: $(B)/obj/tests/mad/mad.o $(B)/libshmwal.a
+	@mkdir -p $(@D)
+	$(CC) $(LD_FLAGS) -o $@ $^
+
 # x86-64 only. Calls into the C library go through a table that is full from the start: see
 # stepping.h.
 $(B)/tests/step: $(B)/obj/tests/step/step.o $(B)/libshmwal.a
@@ -204,8 +208,9 @@ model: ## the ring's protocol, checked exhaustively, and its mutants
 fuzz: ## hostile files, a few seconds each; FUZZ_SECONDS=3600 for longer
 torture: ## faults of the store, short forms: power loss, failing calls, rot
 lint: ## formatters, linters, types and the rules of the house
+mad: ## a producer stores random values all over the ring
 step: ## SIGKILL between two instructions of the public calls, a sample of them
-unit tsan asan valgrind python cli servers system kill step model torture fuzz lint:
+unit tsan asan valgrind python cli servers system kill mad step model torture fuzz lint:
 	@tools/setup check
 	@$(RUN) $@
 
@@ -217,6 +222,10 @@ torture-kill: ## SIGKILL at random moments, 100,000 times; some twenty minutes
 	@tools/setup check
 	@$(MAKE) -s -j$(JOBS) all $(B)/tests/kill
 	B=$(B) tests/kill/campaign
+
+torture-mad: ## a producer stores random values all over the ring, 3,000 rounds; half an hour or so
+	@tools/setup check
+	@MAD_ROUNDS=3000 $(RUN) mad
 
 torture-step: ## SIGKILL between any two instructions of the public calls; an hour or so
 	@tools/setup check
@@ -287,11 +296,11 @@ help: ## this list
 
 always:
 .PHONY: all tests install quickstart check unit tsan asan valgrind python cli servers system kill \
-        step model torture torture-kill torture-step torture-power torture-crash \
+        mad step model torture torture-kill torture-mad torture-step torture-power torture-crash \
         torture-inject torture-flips \
         torture-programs fuzz fuzzers fuzzers-built lint bench bench-quick bench-curves \
         bench-guard wheel wheel-check format lint-format lint-tidy clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(FLUSH_O) $(TOOL_O) $(TEST_HELP_O) \
            $(patsubst %.c,$(B)/obj/%.o,\
-               $(wildcard tests/kill/*.c tests/step/*.c tests/torture/*.c))) \
+               $(wildcard tests/kill/*.c tests/mad/*.c tests/step/*.c tests/torture/*.c))) \
            $(TEST_C:%.c=$(B)/obj/%.d)

@@ -72,6 +72,8 @@ static int open_region_and_store(struct flusher *flusher)
     int error = region_attach_flusher(&flusher->directory, &flusher->region);
     if (error < 0)
         return error;
+    flusher->span_max = record_span(record_length_max(flusher->directory.meta.ring_bytes,
+                                                      flusher->directory.meta.segment_bytes));
     flusher->durable = atomic_load(&flusher->region.state->durable_lsn);
     flusher->gathered = flusher->issued = flusher->durable;
     error = check_ring_fits_disk(flusher);
@@ -115,7 +117,7 @@ int flusher_open(struct flusher *flusher, const char *path, bool embedded)
 
 static bool stop_requested(const struct flusher *flusher)
 {
-    return atomic_load(&flusher->region.region.control->stop_requested) != 0;
+    return atomic_load(&flusher->region.region.control->stop_requested) == STOP_REQUESTED;
 }
 
 static bool waiter_wants_more(const struct flusher *flusher)

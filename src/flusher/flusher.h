@@ -43,7 +43,9 @@ struct flusher {
     int64_t last_commit_ns;      /* CLOCK_MONOTONIC */
     int64_t idle_since_ns;       /* since when nobody is attached; 0: somebody is */
     int64_t stopping_since_ns;   /* 0: not told to stop */
-    uint32_t open_looks;         /* how often in a row a reservation was found open */
+    uint64_t span_max;           /* the longest extent that anybody may reserve */
+    uint32_t open_looks;         /* how often in a row something unfinished was found */
+    uint32_t broken_looks;       /* how often in a row the ring was found damaged */
     bool sealed;                 /* store_idle() has had the last word */
 };
 
@@ -91,7 +93,8 @@ void publish_status(struct flusher *flusher, enum flusher_status status, int dev
 /* ---- orphan.c ---- */
 
 /* If a reservation stands open where the flusher waits, notes it for `status`; if its owner is
- * proven dead, fills it. True if there is something to gather now. */
+ * proven dead, fills it; if what stands there is proven wrong, goes on behind it. True if there is
+ * something to gather now. */
 bool orphan_resolve(struct flusher *flusher);
 
 /* ---- signal.c ---- */

@@ -10,6 +10,7 @@
  * in flight the next one's records pile up in the ring, and that is all the batching there is. */
 #include "flusher/flusher.h"
 
+#include "ring/mend.h"
 #include "ring/ring.h"
 
 #include <string.h>
@@ -53,7 +54,16 @@ static void note_invalid(struct flusher *flusher, struct ring_header header, uin
                 (unsigned long long)owner, (unsigned long long)count);
 }
 
-static void take_extent(struct flusher *flusher, struct ring_header header)
+/* Whether the extent at `gathered` is as long as its header says, as far as its neighbours show. If
+ * not, to fill it would fill what others have committed. */
+static bool has_neighbours(const struct flusher *flusher)
+{
+    return ring_examine(&flusher->region.region.ring, flusher->gathered, flusher->span_max) ==
+           RING_FINISHED;
+}
+
+/* False if it must not be taken: orphan.c sees to it. */
+static bool take_extent(struct flusher *flusher, struct ring_header header)
 {
     char *copy = frame_end(flusher);
     uint64_t lsn = flusher->gathered, span = ring_extent_span(header.extent);
@@ -61,15 +71,18 @@ static void take_extent(struct flusher *flusher, struct ring_header header)
     if (ring_header_state(header) == RING_COMMITTED) {
         memcpy(copy, ring_at(&flusher->region.region.ring, lsn), span);
         records = count_valid(copy, span, lsn);
-        if (records == 0)
-            note_invalid(flusher, header, span);
     }
     if (records == 0) {
+        if (!has_neighbours(flusher))
+            return false;
+        if (ring_header_state(header) == RING_COMMITTED)
+            note_invalid(flusher, header, span);
         record_write_filler(copy, span, (uint32_t)ring_extent_owner(header.extent), lsn);
         records = 1;
     }
     flusher->records += records;
     flusher->gathered += span;
+    return true;
 }
 
 /* What the frame may grow to now. A segment's small rest is left unused rather than to cut frames
@@ -108,11 +121,12 @@ void gather(struct flusher *flusher)
         uint64_t span = ring_extent_span(header.extent);
         bool finished = ring_header_lsn(header) == flusher->gathered &&
                         ring_header_state(header) >= RING_COMMITTED;
-        if (!finished || span == 0 || span > end - flusher->gathered)
+        if (!finished || span == 0 || span > end - flusher->gathered || span > flusher->span_max)
             break;
         flusher->full = !has_room(flusher, span, limit);
         if (flusher->full)
             break;
-        take_extent(flusher, header);
+        if (!take_extent(flusher, header))
+            break;
     }
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reservations whose owner will not come back.
+ * What nobody will finish: reservations whose owner is dead, and headers that nobody can have
+ * written.
  *
  * Only the extent that the flusher waits for is looked at: those behind it come to be that one. An
  * owner that lives is never overruled, however long it takes; it is named in the shared state, for
- * `status`. The proof of death is region/attachment.h's. */
+ * `status`. The proof of death is region/attachment.h's, that of damage ring/mend.h's. */
 #include "flusher/flusher.h"
 
 #include "region/attachment.h"
+#include "ring/mend.h"
 #include "ring/ring.h"
 #include "sys/clock.h"
 
@@ -20,25 +22,44 @@ static void note_open(struct flusher_state *state, uint64_t lsn, uint64_t owner)
     atomic_store(&state->open_since_ns, clock_monotonic_ns());
 }
 
-/* Something is reserved, and what its header says is neither open nor finished: it has just been
- * reserved, or a mad producer has stored into the headers. Worth looks, at growing intervals. */
-static bool unreadable(const struct flusher *flusher)
+/* Nothing here can be a race. A few looks all the same, some milliseconds: whoever owns what stands
+ * here and lives has then hardly anything left to store into it. */
+enum { BROKEN_LOOKS = 4 };
+
+/* Goes on behind what is damaged. True if there is something to gather. */
+static bool mend(struct flusher *flusher, enum ring_condition condition)
 {
     const struct ring *ring = &flusher->region.region.ring;
-    return ring_end(ring) != flusher->gathered && !ring_finished_at(ring, flusher->gathered);
+    uint64_t lsn = flusher->gathered;
+    flusher->open_looks++;
+    if (++flusher->broken_looks < BROKEN_LOOKS)
+        return false;
+    uint64_t count = atomic_fetch_add(&flusher->region.state->fillers_invalid, 1) + 1;
+    if (condition == RING_TAIL_BROKEN) {
+        ring_mend_tail(ring, lsn, flusher->span_max);
+        journal("LSN %llu: the ring's tail was overwritten, and was set to %llu; a process that "
+                "has this log open stores into memory that is not its own",
+                (unsigned long long)lsn, (unsigned long long)ring_end(ring));
+        return true;
+    }
+    uint64_t span = ring_skip_damage(ring, lsn, flusher->span_max);
+    if (journal_worth(count))
+        journal("LSN %llu: the ring's headers were overwritten, and %llu bytes were replaced by a "
+                "filler (%llu so far); a process that has this log open stores into memory that is "
+                "not its own",
+                (unsigned long long)lsn, (unsigned long long)span, (unsigned long long)count);
+    return true;
 }
 
-bool orphan_resolve(struct flusher *flusher)
+/* True if it is finished now. */
+static bool resolve_open(struct flusher *flusher)
 {
     struct flusher_state *state = flusher->region.state;
     const struct ring *ring = &flusher->region.region.ring;
     struct ring_header open;
-    if (!ring_find_open(ring, flusher->gathered, &open)) {
-        atomic_store(&state->open_since_ns, 0);
-        flusher->open_looks = unreadable(flusher) ? flusher->open_looks + 1 : 0;
-        return false;
-    }
     flusher->open_looks++;
+    if (!ring_find_open(ring, flusher->gathered, &open))
+        return false; /* just finished; the next look shows it */
     uint64_t owner = ring_extent_owner(open.extent), span = ring_extent_span(open.extent);
     note_open(state, flusher->gathered, owner);
     if (attachment_alive(flusher->region.ring_fd, owner) != 0)
@@ -55,6 +76,24 @@ bool orphan_resolve(struct flusher *flusher)
                 attachment_pid(flusher->region.region.control, owner), (unsigned long long)span,
                 (unsigned long long)count);
     }
-    atomic_store(&state->open_since_ns, 0);
     return true;
+}
+
+bool orphan_resolve(struct flusher *flusher)
+{
+    enum ring_condition condition =
+        ring_examine(&flusher->region.region.ring, flusher->gathered, flusher->span_max);
+    bool damaged = condition == RING_BROKEN || condition == RING_TAIL_BROKEN;
+    bool finished = condition == RING_FINISHED;
+    if (condition == RING_OPEN)
+        finished = resolve_open(flusher);
+    else if (damaged)
+        finished = mend(flusher, condition);
+    if (finished || condition != RING_OPEN)
+        atomic_store(&flusher->region.state->open_since_ns, 0);
+    if (finished || condition == RING_EMPTY)
+        flusher->open_looks = 0;
+    if (finished || !damaged)
+        flusher->broken_looks = 0;
+    return finished;
 }

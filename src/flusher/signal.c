@@ -15,7 +15,7 @@ static void on_signal(int number)
     int saved = errno;
     if (asked++ > 0)
         _exit(128 + number);
-    atomic_store(&stop_control->stop_requested, 1);
+    atomic_store(&stop_control->stop_requested, STOP_REQUESTED);
     region_wake_flusher(stop_control);
     errno = saved;
 }

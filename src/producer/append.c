@@ -44,6 +44,16 @@ static void record_end(struct record_header *record, uint64_t lsn)
     record->checksum = record_checksum(record, payload, lsn);
 }
 
+/* The header was not as this process had left it: see ring/mend.h. */
+__attribute__((cold)) static int fail_overwritten(const shmwal *log, uint64_t lsn)
+{
+    return fail(EBADMSG,
+                "%s: the ring was overwritten at LSN %llu by a process that has this log open and "
+                "stores into memory that is not its own; whether this record is in the log is not "
+                "known",
+                log->path, (unsigned long long)lsn);
+}
+
 SHMWAL_API int shmwal_append_for(shmwal *log, const void *data, size_t length, uint32_t type,
                                  int64_t timeout_ns, uint64_t *lsn)
 {
@@ -65,7 +75,8 @@ SHMWAL_API int shmwal_append_for(shmwal *log, const void *data, size_t length, u
     if (length > 0)
         memcpy(record + 1, data, length);
     record_end(record, start);
-    room_finish(log, start, span, RING_COMMITTED);
+    if (!room_finish(log, start, span, RING_COMMITTED))
+        return fail_overwritten(log, start);
     if (lsn != NULL)
         *lsn = start + span;
     return 0;
@@ -135,7 +146,8 @@ static int batch_append_chunk(shmwal *log, struct batch *batch, size_t count, ui
         batch->data += length;
         lsn += record_span(length);
     }
-    room_finish(log, start, span, RING_COMMITTED);
+    if (!room_finish(log, start, span, RING_COMMITTED))
+        return fail_overwritten(log, start);
     batch->lengths += count;
     batch->types += batch->types == NULL ? 0 : count;
     batch->count -= count;

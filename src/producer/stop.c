@@ -83,7 +83,7 @@ static int stop_flusher(const struct directory *directory, int64_t timeout_ns)
         error = fail(EACCES, "the ring of %s cannot be written", directory->path);
     } else {
         int process = open_process(&view);
-        atomic_store(&view.control->stop_requested, 1);
+        atomic_store(&view.control->stop_requested, STOP_REQUESTED);
         region_wake_flusher(view.control);
         error = wait_until_ended(directory, &view, process, timeout_ns);
         if (process >= 0)

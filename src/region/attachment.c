@@ -39,6 +39,10 @@ int attachment_create(struct ring_control *control, int ring_fd, uint64_t commit
 {
     uint64_t number = atomic_fetch_add(&control->next_attachment, 1);
     uint32_t place = 0;
+    if (number == 0 || number > RING_OWNER_MAX)
+        return fail(EBADMSG, "the ring was overwritten by a process that has this log open and "
+                             "stores into memory that is not its own; end all that have it open, "
+                             "so that a new one is made");
     int error = find_entry(control, ring_fd, number, &place);
     if (error < 0)
         return error;

@@ -45,12 +45,14 @@ enum {
     AWAITED_NEXT = 4,     /* the ring was empty: whoever finishes anything or waits wakes it */
 };
 
-struct ring_control {
-    _Atomic uint64_t magic; /* writer of these five: the creator, before anybody can attach */
-    uint64_t ring_bytes;
-    uint64_t first_lsn;
-    uint64_t headers_offset, bytes_offset;
+/* What `stop_requested` says if somebody has asked for a stop: nothing that a stray store
+ * leaves. */
+#define STOP_REQUESTED UINT32_C(0x53746f70)
 
+/* Whatever stands here may be overwritten by a producer that has gone mad. So nothing of it is
+ * believed without need: sizes and offsets follow from the log's meta file, and whether the ring is
+ * whole is told by flusher_state. */
+struct ring_control {
     struct ring_tail_word tail; /* writer: producers, by CAS */
 
     _Alignas(CACHE_LINE) _Atomic uint64_t awaited; /* flusher sets, whoever wakes it clears */
@@ -83,7 +85,7 @@ struct wait_shard {
 
 /* Writer of all: the flusher; before the first one runs, the creator. */
 struct flusher_state {
-    uint64_t magic;
+    _Atomic uint64_t magic; /* stored last: without it an object is an interrupted attempt */
 
     _Alignas(CACHE_LINE) _Atomic uint64_t head_lsn; /* all below is consumed: its memory is free */
     _Alignas(CACHE_LINE) _Atomic uint64_t durable_lsn;

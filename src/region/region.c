@@ -83,8 +83,9 @@ static int map_region(const struct directory *directory, int ring_fd, int state_
                       enum access access, struct region *region)
 {
     struct flusher_state *state;
-    int error = shm_map_ring(directory, ring_fd, access != ACCESS_VIEW, &region->control,
-                             &region->mapped_bytes);
+    char *headers;
+    int error = shm_map_ring(directory, ring_fd, access != ACCESS_VIEW, &region->control, &headers,
+                             &region->ring.bytes, &region->mapped_bytes);
     if (error < 0)
         return about_ring(error);
     error = shm_map_state(directory, state_fd, access == ACCESS_FLUSHER, &state);
@@ -92,14 +93,12 @@ static int map_region(const struct directory *directory, int ring_fd, int state_
         munmap(region->control, region->mapped_bytes);
         return about_ring(error);
     }
-    char *base = (char *)region->control;
     region->state = state;
     region->attachment = 0;
     region->entry = 0;
     region->ring.tail = &region->control->tail;
-    region->ring.headers = (AO_double_t *)(base + region->control->headers_offset);
-    region->ring.bytes = base + region->control->bytes_offset;
-    region->ring.size = region->control->ring_bytes;
+    region->ring.headers = (AO_double_t *)headers;
+    region->ring.size = directory->meta.ring_bytes;
     region->ring.head = &state->head_lsn;
     atomic_store(&region->ring.head_seen, atomic_load(&state->head_lsn));
     return 0;

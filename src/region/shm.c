@@ -87,7 +87,9 @@ int shm_object_open(const struct directory *directory, enum shm_object object, b
         sys_close(fd);
         return error;
     }
-    uint64_t magic = 0; /* written last, so an object without it was never finished */
+    if (object == SHM_RING)
+        return fd;
+    uint64_t magic = 0; /* written last, so a state without it was never finished */
     ssize_t got = sys_pread_full(fd, &magic, sizeof magic, 0);
     if (got == sizeof magic && magic != 0)
         return fd;
@@ -143,15 +145,9 @@ static int initialize_objects(const struct directory *directory, int ring_fd, in
     } else {
         atomic_store(&state->head_lsn, first_lsn);
         atomic_store(&state->durable_lsn, first_lsn);
-        state->magic = REGION_MAGIC;
-        control->ring_bytes = directory->meta.ring_bytes;
-        control->first_lsn = first_lsn;
-        control->headers_offset = headers_offset();
-        control->bytes_offset = bytes_offset(directory->meta.ring_bytes);
         atomic_store(&control->next_attachment, 1);
         ring_initialize(&control->tail, first_lsn);
-        atomic_store(&control->magic,
-                     REGION_MAGIC); /* last: an object without it is an interrupted attempt */
+        atomic_store(&state->magic, REGION_MAGIC);
     }
     if (control != MAP_FAILED)
         munmap(control, sizeof *control);
@@ -201,7 +197,7 @@ static int map_views(int fd, bool writing, char *base, uint64_t offset_of_bytes,
 }
 
 int shm_map_ring(const struct directory *directory, int fd, bool writing,
-                 struct ring_control **control, size_t *mapped_bytes)
+                 struct ring_control **control, char **headers, char **bytes, size_t *mapped_bytes)
 {
     uint64_t ring_bytes = directory->meta.ring_bytes;
     uint64_t total = object_bytes(directory, SHM_RING) + ring_bytes;
@@ -217,15 +213,9 @@ int shm_map_ring(const struct directory *directory, int fd, bool writing,
                           "(ulimit -v, or the container's) or create the log with a smaller ring",
                           directory->path, (unsigned long long)total);
     }
-    struct ring_control *mapped = (struct ring_control *)base;
-    if (mapped->magic != REGION_MAGIC || mapped->ring_bytes != ring_bytes) {
-        munmap(base, total);
-        return fail(EPROTO,
-                    "the ring of %s was made by an incompatible version; stop the processes that "
-                    "use it, then open it again",
-                    directory->path);
-    }
-    *control = mapped;
+    *control = (struct ring_control *)base;
+    *headers = base + headers_offset();
+    *bytes = base + bytes_offset(ring_bytes);
     *mapped_bytes = total;
     return 0;
 }

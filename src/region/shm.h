@@ -25,11 +25,11 @@ int shm_create(const struct directory *directory, uint64_t first_lsn);
 /* Removes both names; those who have them mapped keep their memory. Call with LOCK_RING. */
 void shm_remove(const struct directory *directory);
 
-/* Maps the ring, its bytes twice in a row, prefaulted if `writing` and not inherited by fork:
- * `*control` and the bytes to unmap. The descriptor may be closed; a lock taken through it lives as
- * long as the mapping. */
+/* Maps the ring, its bytes twice in a row, prefaulted if `writing` and not inherited by fork: where
+ * its parts lie, and how many bytes to unmap from `*control` on. The descriptor may be closed; a
+ * lock taken through it lives as long as the mapping. */
 int shm_map_ring(const struct directory *directory, int fd, bool writing,
-                 struct ring_control **control, size_t *mapped_bytes);
+                 struct ring_control **control, char **headers, char **bytes, size_t *mapped_bytes);
 
 /* Maps the flusher's state, not inherited by fork. */
 int shm_map_state(const struct directory *directory, int fd, bool writing,

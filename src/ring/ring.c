@@ -66,10 +66,14 @@ static bool header_stale(struct ring_header header, uint64_t lsn)
     return ring_header_lsn(header) < lsn || ring_header_state(header) == RING_FREE;
 }
 
-/* The snapshot of the tail: `position` is the end LSN, `extent` that of the last reservation. */
-static struct ring_header tail_read(const struct ring *ring)
+struct ring_header ring_read_tail(const struct ring *ring)
 {
     return word_read(&ring->tail->word);
+}
+
+void ring_swap_tail(const struct ring *ring, struct ring_header old, struct ring_header new)
+{
+    word_swap(&ring->tail->word, old, new);
 }
 
 /* Completes the header of the reservation that the tail names, if its owner has not come to it. A
@@ -87,17 +91,24 @@ static void tail_help(const struct ring *ring, struct ring_header tail)
     }
 }
 
-/* Whether `span` bytes behind `end` lie within the ring. Signed: the head may have passed an `end`
- * that was read before it. */
+/* Whether `span` bytes behind `end` lie within the ring, by a head that may be old. An end that is
+ * below the head or is no multiple of 64 leaves no room either: it was read long ago, or was stored
+ * there by no producer in its right mind, and the flusher will mend it. */
+static bool is_room(const struct ring *ring, uint64_t head, uint64_t end, uint64_t span)
+{
+    uint64_t used = end + span - head;
+    return used - span <= ring->size && used <= ring->size && used % RING_UNIT == 0;
+}
+
 static bool has_room(struct ring *ring, uint64_t end, uint64_t span)
 {
     uint64_t head = atomic_load_explicit(&ring->head_seen, memory_order_acquire); /* R4 */
-    if ((int64_t)(end + span - head) <= (int64_t)ring->size)
+    if (is_room(ring, head, end, span))
         return true;
     head = atomic_load_explicit(ring->head, memory_order_acquire); /* R2 */
     TELL_ACQUIRE(ring->head);
     atomic_store_explicit(&ring->head_seen, head, memory_order_release); /* R4 */
-    return (int64_t)(end + span - head) <= (int64_t)ring->size;
+    return is_room(ring, head, end, span);
 }
 
 void ring_initialize(struct ring_tail_word *tail, uint64_t first_lsn)
@@ -109,16 +120,19 @@ void ring_initialize(struct ring_tail_word *tail, uint64_t first_lsn)
 
 uint64_t ring_end(const struct ring *ring)
 {
-    return tail_read(ring).position;
+    return ring_read_tail(ring).position;
 }
 
 int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn)
 {
     INVARIANT(span % RING_UNIT == 0 && span <= RING_SPAN_MAX);
     for (;;) {
-        struct ring_header tail = tail_read(ring);
-        if (!has_room(ring, tail.position, span))
-            return -EAGAIN;
+        struct ring_header tail = ring_read_tail(ring);
+        if (!has_room(ring, tail.position, span)) {
+            if (ring_end(ring) == tail.position)
+                return -EAGAIN;
+            continue; /* the head may have passed a tail that was read before it */
+        }
         tail_help(ring, tail);
         struct ring_header next = {tail.position + span, ring_extent(owner, span)};
         if (word_swap(&ring->tail->word, tail, next)) { /* R3 */
@@ -167,9 +181,16 @@ bool ring_finished_at(const struct ring *ring, uint64_t lsn)
     return ring_header_lsn(header) == lsn && ring_header_state(header) >= RING_COMMITTED;
 }
 
+void ring_force_discarded(const struct ring *ring, uint64_t lsn, uint64_t span)
+{
+    struct ring_header discarded = {lsn | RING_DISCARDED, ring_extent(0, span)};
+    while (!word_swap(header_at(ring, lsn), ring_read(ring, lsn), discarded))
+        continue;
+}
+
 bool ring_find_open(const struct ring *ring, uint64_t lsn, struct ring_header *open)
 {
-    struct ring_header tail = tail_read(ring);
+    struct ring_header tail = ring_read_tail(ring);
     struct ring_header header = ring_read(ring, lsn);
     if (header_stale(header, lsn) && tail.position - ring_extent_span(tail.extent) == lsn) {
         header.position = lsn | RING_RESERVED;

@@ -21,7 +21,8 @@
  *       │                 └─────discard──► discarded       (owner)
  *       └──────commit / discard──────────► …               (owner, nobody having helped)
  *
- * For an owner that is proven dead, and for no other, the flusher discards in its place.
+ * For an owner that is proven dead, and for no other, the flusher discards in its place. A header
+ * that no protocol can have written is another matter: ring/mend.h.
  *
  * The tail is one 16-byte word {end LSN, extent of the last reservation}. To reserve is to move it
  * by CAS; whoever does so first completes the header that the old tail names ("helping").
@@ -49,7 +50,8 @@ enum {
     RING_UNIT = 64,
     RING_LENGTH_BITS = 24,
 };
-#define RING_SPAN_MAX (((UINT64_C(1) << RING_LENGTH_BITS) - 1) * RING_UNIT)
+#define RING_OWNER_MAX ((UINT64_C(1) << (64 - RING_LENGTH_BITS)) - 1)
+#define RING_SPAN_MAX  (((UINT64_C(1) << RING_LENGTH_BITS) - 1) * RING_UNIT)
 
 enum ring_state {
     RING_FREE = 0, /* only in a header never used */
@@ -132,6 +134,16 @@ bool ring_is_open(const struct ring *ring, uint64_t owner, uint64_t lsn, uint64_
 /* The header at `lsn`; it is the extent's own if and only if ring_header_lsn() of it is `lsn` and
  * its state is not RING_FREE. */
 struct ring_header ring_read(const struct ring *ring, uint64_t lsn);
+
+/* The tail: `position` is its end LSN, `extent` the last reservation, length 0 if there is none. */
+struct ring_header ring_read_tail(const struct ring *ring);
+
+/* For ring/mend.h alone. Changes the tail from `old`; or leaves it, if it is no longer that. */
+void ring_swap_tail(const struct ring *ring, struct ring_header old, struct ring_header new);
+
+/* For ring/mend.h alone. Makes [lsn, lsn + span) a discarded extent of nobody, whatever the header
+ * says. */
+void ring_force_discarded(const struct ring *ring, uint64_t lsn, uint64_t span);
 
 /* Whether the extent that begins at `lsn` is finished, read in the one total order of seq_cst
  * operations: for the look that precedes a sleep. */

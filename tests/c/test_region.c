@@ -319,12 +319,34 @@ END_TEST
 START_TEST(region_interrupted_creation_is_made_anew)
 {
     struct region region;
+    const uint64_t zero = 0;
     attach(&region);
-    region.control->magic = 0; /* as a creator leaves it that is killed before it is done */
+    int state_fd = shm_object_open(&directory, SHM_STATE, true);
+    /* As a creator leaves it that is killed before it is done. */
+    ck_assert_int_eq(pwrite(state_fd, &zero, sizeof zero, offsetof(struct flusher_state, magic)),
+                     sizeof zero);
+    close(state_fd);
     munmap((void *)region.state, sizeof *region.state);
     munmap(region.control, region.mapped_bytes);
     attach(&region);
     ck_assert_uint_eq(region.attachment, 1);
+    region_detach(NULL, &region);
+}
+END_TEST
+
+/* Whoever comes later finds the ring's parts all the same, and is not taken for somebody else. */
+START_TEST(region_overwritten_control_leads_nobody_astray)
+{
+    struct region region, second;
+    struct region_flusher flusher;
+    attach(&region);
+    memset(region.control, 0xee, sizeof *region.control);
+    SUPPORT_OK(region_attach_flusher(&directory, &flusher));
+    ck_assert_uint_eq(flusher.region.ring.size, 64 * 1024);
+    memset(flusher.region.ring.bytes, 1, 2 * flusher.region.ring.size);
+    ck_assert_mem_eq(region.ring.bytes, flusher.region.ring.bytes, 64 * 1024);
+    region_detach_flusher(&flusher);
+    ck_assert_int_eq(region_attach(&directory, 0, &second), -EBADMSG);
     region_detach(NULL, &region);
 }
 END_TEST
@@ -381,6 +403,7 @@ int main(void)
     tcase_add_test(cases, region_last_to_leave_takes_an_empty_ring_along);
     tcase_add_test(cases, region_ring_with_something_in_it_stays);
     tcase_add_test(cases, region_interrupted_creation_is_made_anew);
+    tcase_add_test(cases, region_overwritten_control_leads_nobody_astray);
     tcase_add_test(cases, region_truncated_ring_is_refused);
     tcase_add_test(cases, region_ring_that_cannot_be_read_is_an_error_and_stays);
     suite_add_tcase(suite, cases);

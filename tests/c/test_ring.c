@@ -2,6 +2,7 @@
  *
  * The ring's algorithm, in private memory: single steps, and threads against each other (build it
  * with -fsanitize=thread too). */
+#include "ring/mend.h"
 #include "ring/ring.h"
 
 #include <check.h>
@@ -254,6 +255,96 @@ START_TEST(ring_keeps_what_threads_commit_at_once)
 }
 END_TEST
 
+/* ---- Damage: ring/mend.h ---- */
+
+enum { SPAN_MAX = SIZE / 2 };
+
+static AO_double_t *header(uint64_t lsn)
+{
+    return &headers[lsn % SIZE / RING_UNIT];
+}
+
+static uint64_t commit(uint64_t owner, uint64_t span)
+{
+    uint64_t lsn = reserve(owner, span);
+    ck_assert(ring_finish(&ring, owner, lsn, span, RING_COMMITTED));
+    return lsn;
+}
+
+START_TEST(ring_that_only_the_protocol_has_touched_is_never_called_damaged)
+{
+    ck_assert_int_eq(ring_examine(&ring, 0, SPAN_MAX), RING_EMPTY);
+    reserve(1, 128);
+    ck_assert_int_eq(ring_examine(&ring, 0, SPAN_MAX), RING_OPEN); /* by the tail */
+    commit(2, 64);
+    ck_assert_int_eq(ring_examine(&ring, 0, SPAN_MAX), RING_OPEN); /* by its header */
+    ring_finish(&ring, 1, 0, 128, RING_DISCARDED);
+    ck_assert_int_eq(ring_examine(&ring, 0, SPAN_MAX), RING_FINISHED);
+    ck_assert_int_eq(ring_examine(&ring, 128, SPAN_MAX), RING_FINISHED);
+    ck_assert_int_eq(ring_examine(&ring, 192, SPAN_MAX), RING_EMPTY);
+}
+END_TEST
+
+START_TEST(ring_skips_a_broken_header_up_to_the_next_sound_one)
+{
+    static const struct ring_header broken[] = {
+        {0, 0},                             /* as if never used */
+        {64 | RING_COMMITTED, 1 << 24 | 3}, /* another extent's LSN */
+        {0 | RING_COMMITTED, 1 << 24 | 2},  /* too short: nothing begins where it ends */
+        {0 | RING_COMMITTED, 1 << 24 | 5},  /* too long: it ends within another one */
+        {0 | RING_COMMITTED, 1 << 24},      /* no length */
+        {0 | RING_RESERVED, 1 << 24 | 999}, /* longer than any */
+        {0 | 7, 1 << 24 | 3},               /* no state */
+    };
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        teardown();
+        setup();
+        commit(1, 192);
+        commit(2, 192);
+        commit(3, 64);
+        header(0)->AO_val1 = broken[i].position;
+        header(0)->AO_val2 = broken[i].extent;
+        ck_assert_int_eq(ring_examine(&ring, 0, SPAN_MAX), RING_BROKEN);
+        ck_assert_uint_eq(ring_skip_damage(&ring, 0, SPAN_MAX), 192);
+        ck_assert_int_eq(ring_examine(&ring, 0, SPAN_MAX), RING_FINISHED);
+        ck_assert_int_eq(ring_header_state(ring_read(&ring, 0)), RING_DISCARDED);
+        ck_assert_int_eq(ring_examine(&ring, 192, SPAN_MAX), RING_FINISHED);
+        ck_assert(!ring_finish(&ring, 1, 0, 192, RING_COMMITTED)); /* its owner is told */
+    }
+}
+END_TEST
+
+START_TEST(ring_damage_longer_than_a_record_is_skipped_in_parts)
+{
+    commit(1, 2048);
+    commit(2, 1024);
+    memset(headers, 0, sizeof headers);
+    ck_assert_uint_eq(ring_skip_damage(&ring, 0, SPAN_MAX), SPAN_MAX);
+    ck_assert_int_eq(ring_examine(&ring, SPAN_MAX, SPAN_MAX),
+                     RING_OPEN); /* the tail's word for it */
+}
+END_TEST
+
+START_TEST(ring_tail_is_mended_to_the_end_of_what_is_sound)
+{
+    static const uint64_t broken[] = {UINT64_MAX, 0, 0x123456789abcdef, 64 + 7 * SIZE, 65};
+    uint64_t lsn;
+    commit(1, 64);
+    atomic_store(&head, 64);
+    commit(2, 128);
+    commit(3, 64);
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        tail.word.AO_val1 = broken[i];
+        ck_assert_int_eq(ring_reserve(&ring, 1, 64, &lsn), -EAGAIN); /* nobody goes astray */
+        ck_assert_int_eq(ring_examine(&ring, 64, SPAN_MAX), RING_TAIL_BROKEN);
+        ring_mend_tail(&ring, 64, SPAN_MAX);
+        ck_assert_uint_eq(ring_end(&ring), 256);
+        ck_assert_int_eq(ring_examine(&ring, 64, SPAN_MAX), RING_FINISHED);
+    }
+    ck_assert_uint_eq(reserve(1, 64), 256);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ring");
@@ -270,6 +361,10 @@ int main(void)
     tcase_add_test(steps, ring_header_of_an_earlier_lap_is_stale);
     tcase_add_test(steps, ring_extent_that_passes_the_end_is_contiguous);
     tcase_add_test(steps, ring_begins_where_the_log_ends);
+    tcase_add_test(steps, ring_that_only_the_protocol_has_touched_is_never_called_damaged);
+    tcase_add_test(steps, ring_skips_a_broken_header_up_to_the_next_sound_one);
+    tcase_add_test(steps, ring_damage_longer_than_a_record_is_skipped_in_parts);
+    tcase_add_test(steps, ring_tail_is_mended_to_the_end_of_what_is_sound);
     suite_add_tcase(suite, steps);
     TCase *threads = tcase_create("threads");
     tcase_set_timeout(threads, 300);
