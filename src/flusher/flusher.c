@@ -363,11 +363,13 @@ static bool stop_complete(struct flusher *flusher)
            clock_monotonic_ns() - flusher->stopping_since_ns > STOP_GRACE_NS;
 }
 
+/* The store is closed before the ring is locked: its last write may wait for the device, and
+ * whoever opens the log must not. */
 static int stop(struct flusher *flusher, int error)
 {
     uint64_t end = ring_end(&flusher->region.region.ring);
-    sys_lock_wait(flusher->directory.lock_fd, LOCK_RING);
     close_store(flusher);
+    sys_lock_wait(flusher->directory.lock_fd, LOCK_RING);
     publish_status(flusher, FLUSHER_STOPPED, error < 0 ? -error : 0);
     region_remove_if_idle(&flusher->directory, flusher->region.state, &flusher->region.region,
                           flusher->region.ring_fd);

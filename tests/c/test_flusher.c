@@ -8,6 +8,7 @@
 
 #include "region/shm.h"
 #include "region/view.h"
+#include "sys/futex.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@ struct faults {
     _Atomic int writes_to_fail; /* how many; -1: all */
     _Atomic int allocate_errno;
     _Atomic int failed;
+    _Atomic uint32_t hang, hanging; /* writes wait while the first is not 0; how many do */
 };
 static struct faults *faults;
 
@@ -29,6 +31,12 @@ int __wrap_sys_pwrite_full(int fd, const void *data, size_t length, uint64_t off
 int __wrap_sys_pwrite_full(int fd, const void *data, size_t length, uint64_t offset, bool durable)
 {
     int error = faults == NULL ? 0 : atomic_load(&faults->write_errno);
+    if (faults != NULL && atomic_load(&faults->hang) != 0) {
+        atomic_fetch_add(&faults->hanging, 1);
+        sys_futex_wake(&faults->hanging);
+        while (atomic_load(&faults->hang) != 0)
+            sys_futex_wait(&faults->hang, 1, INT64_MAX);
+    }
     if (error != 0 && atomic_load(&faults->writes_to_fail) != 0) {
         if (atomic_load(&faults->writes_to_fail) > 0)
             atomic_fetch_sub(&faults->writes_to_fail, 1);
@@ -429,6 +437,26 @@ START_TEST(device_that_fails_for_good_freezes_the_log_until_a_flusher_is_started
 }
 END_TEST
 
+/* Whoever opens the log meanwhile is not held up by the ending one's last write. */
+START_TEST(flusher_that_ends_on_a_hanging_device_keeps_nobody_from_attaching)
+{
+    shmwal *other;
+    shmwal_options options = support_options(SHMWAL_NO_FLUSHER);
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    pid_t child = flush_in_child();
+    wait_durable(append("one"));
+    faults->hang = 1;
+    kill(child, SIGTERM);
+    while (atomic_load(&faults->hanging) == 0)
+        sys_futex_wait(&faults->hanging, 0, INT64_MAX);
+    SUPPORT_OK(shmwal_open(support_log, &options, &other)); /* or hangs */
+    SUPPORT_OK(shmwal_close(other));
+    faults->hang = 0;
+    sys_futex_wake(&faults->hang);
+    ck_assert_int_eq(support_wait(child), 0);
+}
+END_TEST
+
 START_TEST(full_disk_is_back_pressure_and_goes_on_by_itself)
 {
     static char bytes[8000];
@@ -517,6 +545,7 @@ int main(void)
     tcase_add_test(cases, write_that_fails_once_is_rehomed_and_nobody_notices);
     tcase_add_test(cases,
                    device_that_fails_for_good_freezes_the_log_until_a_flusher_is_started_anew);
+    tcase_add_test(cases, flusher_that_ends_on_a_hanging_device_keeps_nobody_from_attaching);
     tcase_add_test(cases, full_disk_is_back_pressure_and_goes_on_by_itself);
     tcase_add_test(cases, commit_interval_holds_back_until_somebody_waits);
     tcase_add_test(cases, commit_interval_of_the_most_impatient_handle_holds);
