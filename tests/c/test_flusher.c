@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 /* ---- Failing writes: shared with the child that flushes. ---- */
 
@@ -81,6 +82,7 @@ static pid_t flush_in_child(void)
     pid_t child = fork();
     if (child == 0) {
         struct flusher flusher;
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that times out leaves none behind */
         if (flusher_open(&flusher, support_log, false) < 0 || write(ends[1], "x", 1) != 1)
             _exit(99);
         close(ends[1]);
