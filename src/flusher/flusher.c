@@ -133,6 +133,13 @@ static bool ring_filling(const struct flusher *flusher)
     return ring_end(ring) - flusher->durable > ring->size / 2;
 }
 
+/* Somebody has come or gone since it asked for their commit intervals. */
+static bool attachments_changed(const struct flusher *flusher)
+{
+    const struct ring_control *control = flusher->region.region.control;
+    return atomic_load(&control->attachments_changed) != flusher->attachments_seen;
+}
+
 /* Whether there is no reason to sleep for what `awaited` says: the look behind D1. */
 static bool reason_to_stay_up(const struct flusher *flusher, uint64_t awaited)
 {
@@ -141,7 +148,8 @@ static bool reason_to_stay_up(const struct flusher *flusher, uint64_t awaited)
     case AWAITED_STOP:
         return stop_requested(flusher);
     case AWAITED_ANYTHING:
-        return stop_requested(flusher) || waiter_wants_more(flusher) || ring_filling(flusher);
+        return attachments_changed(flusher) || stop_requested(flusher) ||
+               waiter_wants_more(flusher) || ring_filling(flusher);
     case AWAITED_NEXT:
         return ring_end(ring) != flusher->gathered; /* D1 */
     default:

@@ -141,6 +141,9 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
         abandon_objects(directory, &objects);
     else
         sys_close(objects.ring_fd);
+    /* A flusher that gathers by the interval of others is told of ours. */
+    if (error == 0 && atomic_load(&region->control->awaited) == AWAITED_ANYTHING)
+        region_wake_flusher(region->control);
     return error;
 }
 
