@@ -34,6 +34,7 @@ NS_MAX = (1 << 63) - 1
 # What a record of 256 bytes, the ordinary size of max_queue_size, takes in the ring: with its
 # header of 16, rounded up to 64.
 ORDINARY_SPAN = 320
+RING_BYTES_MIN = 1 << 16
 
 
 class Deadline:
@@ -104,7 +105,8 @@ def options(
 ) -> _native.Options:
     if max_queue_size is not None:
         records = integer("max_queue_size", max_queue_size, 1, LSN_MAX // ORDINARY_SPAN)
-        ring_bytes = records * ORDINARY_SPAN if ring_bytes is None else ring_bytes
+        if ring_bytes is None:
+            ring_bytes = max(records * ORDINARY_SPAN, RING_BYTES_MIN)
     interval = number("commit_interval_seconds", commit_interval_seconds)
     return _native.Options(
         size=ctypes.sizeof(_native.Options),

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import pathlib
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Literal, overload
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _NOT_YET = (-errno.ETIMEDOUT, -errno.EAGAIN)
+_NONE: Any = None
 
 
 class DuraLog:
@@ -56,9 +58,10 @@ class DuraLog:
         How this handle keeps records that are neither text nor bytes; None: as JSON. See Codec.
 
     Blocks while a flusher is started, some tens of milliseconds. Raises DuraLogConfigurationError
-    for a value that cannot be used, DuraLogIOError (ENOENT, ENOTDIR a file is there, ENOTEMPTY a
-    directory that is no log, EACCES somebody else's, EPROTO an incompatible version, ENOSPC
-    /dev/shm or the disk is full, ENOEXEC no flusher found), DuraLogCorruptionError.
+    for a value that cannot be used, DuraLogCorruptionError, and of DuraLogIOError, each with what
+    to do in its message: DuraLogNotFoundError, DuraLogNotALogError, DuraLogPermissionError,
+    DuraLogReadOnlyError, DuraLogVersionError, DuraLogSharedMemoryError, DuraLogFlusherError,
+    DuraLogNoSpaceError, DuraLogResourceError.
 
     Threads may share a handle without a lock of their own. A handle works on in a forked child. It
     pickles as its path and options, so it reaches a spawned process, which opens its own; a copy is
@@ -111,10 +114,11 @@ class DuraLog:
 
     def append(
         self,
-        record: Record,
+        record: Record = _NONE,
         *,
         level: Level = "committed",
         timeout: float | None = None,
+        data: Record = _NONE,
     ) -> int:
         """Appends one record and returns the LSN just past it, to wait for or to read from.
 
@@ -130,10 +134,14 @@ class DuraLog:
         `timeout`, in seconds, limits all waiting: None for ever, 0 not at all. May be called by any
         number of threads, and from signal handlers.
 
-        TypeError, DuraLogTimeoutError, DuraLogTooLargeError, DuraLogClosedError, DuraLogIOError
-        (EIO the device failed, ESHUTDOWN the flusher was told to stop). A record that failed is in
-        the log if and only if the error has an `lsn`.
+        TypeError, DuraLogTimeoutError, DuraLogTooLargeError, DuraLogClosedError,
+        DuraLogDeviceError, DuraLogStoppedError, and what starting a flusher raises where one has
+        died. A record that failed is in the log if and only if the error has an `lsn`.
+
+        `data` is what the earlier library called the record.
         """
+        if record is None:
+            record = data
         deadline = FOREVER
         if timeout is not None:
             deadline = Deadline(timeout)
@@ -232,7 +240,7 @@ class DuraLog:
         `flusher=False`. Signals are handled meanwhile, so Ctrl-C ends it.
 
         DuraLogTimeoutError; DuraLogConfigurationError for an LSN that no append has returned yet;
-        DuraLogIOError (EIO, ESHUTDOWN), DuraLogClosedError.
+        DuraLogDeviceError, DuraLogStoppedError, DuraLogClosedError.
         """
         deadline = Deadline(timeout)
         _arguments.level_number(level)
@@ -336,8 +344,8 @@ class DuraLog:
         of their LSNs; with `from_lsn`, those behind that position only.
 
         Syncs first, and so blocks as `sync` does. On a handle that was opened with `flusher=False`
-        it does not, and yields what is durable. The iterator reads files as it goes, is for one
-        thread at a time, and works on after the handle was closed.
+        it does not, and yields what is durable; so it does on a closed one. The iterator reads
+        files as it goes, is for one thread at a time, and works on after the handle was closed.
 
         A record comes back equal to what was appended. What another program stored as text or JSON
         that is none comes as bytes; an integer beyond 64 bits in JSON of another program may come
@@ -426,11 +434,12 @@ class DuraLog:
     def _span(self, from_lsn: int, with_lsn: bool = False, raw: bool = False) -> _reading.Span:
         """From there to the end of what can be read now; what was appended is made durable
         first."""
-        end = self._reserved_lsn()
+        closed = not self._handle
+        end = self._status().durable_lsn if closed else self._reserved_lsn()
         from_lsn = _arguments.integer("from_lsn", from_lsn, 0, end)
-        if self._options["flusher"]:
+        if not closed and self._options["flusher"]:
             self._reach(end, "durable", FOREVER)
-        else:
+        elif not closed:
             end = self.durable_lsn
         return _reading.Span(min(from_lsn, end), end, with_lsn, raw)
 
@@ -443,6 +452,11 @@ class DuraLog:
     def path(self) -> str:
         """The log's absolute path. Known after closing too."""
         return self._path
+
+    @property
+    def file_path(self) -> pathlib.Path:
+        """The same, as the earlier library has it."""
+        return pathlib.Path(self._path)
 
     @property
     def uuid(self) -> str:
@@ -473,9 +487,18 @@ class DuraLog:
         """Whether what is committed becomes durable by and by."""
         if self._options["flusher"]:
             return True
+        try:
+            return bool(self._status().state != _native.STATE_STOPPED)
+        except DuraLogError:
+            return False
+
+    def _status(self) -> _native.Status:
         status = _native.Status(size=ctypes.sizeof(_native.Status))
         result = self._native.get_status(os.fsencode(self._path), ctypes.byref(status))
-        return bool(result == 0 and status.state != _native.STATE_STOPPED)
+        if result < 0:
+            native = self._native
+            raise error_from_status(result, native.sentence(), self._path, native.error_subject())
+        return status
 
     def __enter__(self) -> Self:
         self._check_usable()

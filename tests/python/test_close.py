@@ -52,7 +52,6 @@ def test_close_may_be_called_again(log: DuraLog) -> None:
         lambda log: log.append_many([]),
         lambda log: log.wait(0),
         lambda log: log.sync(),
-        lambda log: log.replay(),
         lambda log: log.follow(),
         lambda log: log.durable_lsn,
         lambda log: log.committed_lsn,

@@ -74,10 +74,10 @@ def uv(*arguments: str | Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def built() -> Iterator[list[Path]]:
+def built() -> list[Path]:
     """The source distribution and the wheel."""
     made = run(sys.executable, ROOT / "tools/wheel.py").splitlines()
-    yield sorted(map(Path, made), key=lambda path: path.suffix)
+    return sorted(map(Path, made), key=lambda path: path.suffix)
 
 
 @pytest.fixture
