@@ -13,6 +13,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import tables
@@ -65,7 +66,8 @@ def machine_lines(parts: list[Part], where: dict[str, str]) -> str:
     told = "; ".join(f"{key} {value}" for key, value in where.items())
     dates = sorted(part.date for part in parts)
     times = ", ".join(f"{part.name} {part.seconds:.0f} s" for part in parts)
-    return f"{told}. Measured {dates[0]} to {dates[-1]}: {times}."
+    text = f"{told}. Measured {dates[0]} to {dates[-1]}: {times}."
+    return fill(text, tables.COLUMNS, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

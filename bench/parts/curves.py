@@ -32,6 +32,7 @@ def sizes(bed: Bed, scale: Scale) -> Part:
     curve = Curve("sizes", title, "bytes a record", "MB/s")
     for length in RECORDS:
         curve.add("durable, two producers", length, got[f"{length} payload"])
+        curve.add("the same, with what the format adds", length, got[f"{length} log"])
         for name, key in (("committed, one producer", "ours"), ("copy + CRC32C", "crc32c")):
             times = got[f"{length} append {key}"]
             curve.add(name, length, [1e3 * length / ns for ns in times])
