@@ -412,11 +412,23 @@ static int give_up(struct flusher *flusher, int error)
     return is_full(error) ? stop(flusher, error) : freeze(flusher, error);
 }
 
+/* Somebody has removed the ring by hand: nobody will find it any more. What is committed is still
+ * here and is written; then it ends as if it had been told to. */
+static void notice_removal(struct flusher *flusher)
+{
+    if (stop_requested(flusher) || region_is_named(flusher->region.ring_fd))
+        return;
+    journal("the ring was removed from /dev/shm while it was in use: ending once what is committed "
+            "is durable");
+    atomic_store(&flusher->region.region.control->stop_requested, STOP_REQUESTED);
+}
+
 /* Nothing is gathered or in flight. True if it has ended. */
 static bool rest(struct flusher *flusher)
 {
     if (orphan_resolve(flusher))
         return false;
+    notice_removal(flusher);
     if (stop_complete(flusher)) {
         stop(flusher, 0);
         return true;

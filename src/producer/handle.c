@@ -191,6 +191,9 @@ static int start_locked(shmwal *log, const struct directory *directory, bool aft
         bool ending = status == FLUSHER_STOPPING || status == FLUSHER_STOPPED;
         if (held < 0)
             return fail_errno(-held, "%s/lock cannot be asked", log->path);
+        int error = region_check_named(directory, &log->region);
+        if (error < 0)
+            return error;
         if (!held)
             return ending && !after_stop ? 0 : launch_flusher(log->path);
         if (!ending || !after_stop)

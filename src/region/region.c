@@ -119,6 +119,12 @@ static int lock_ring(const struct directory *directory)
     return 0;
 }
 
+static uint64_t object_inode(int fd)
+{
+    struct stat status;
+    return sys_fstat(fd, &status) < 0 ? 0 : status.st_ino;
+}
+
 /* The lock is taken before the mapping exists and kept by it: the descriptor's last reference. */
 static int attach_locked(const struct directory *directory, uint64_t commit_interval_ns,
                          struct region *region)
@@ -132,6 +138,7 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
         error = map_region(directory, objects.ring_fd, objects.state_fd, ACCESS_PRODUCER, region);
     sys_close(objects.state_fd);
     if (error == 0) {
+        region->inode = object_inode(objects.ring_fd);
         error = about_ring(attachment_create(region->control, objects.ring_fd, commit_interval_ns,
                                              &region->attachment, &region->entry));
         if (error < 0)
@@ -190,6 +197,27 @@ void region_detach(const struct directory *directory, struct region *region)
     unmap_region(region); /* and with the last mapping goes the lock */
     if (directory != NULL && status != FLUSHER_RUNNING)
         remove_ring_if_last(directory);
+}
+
+bool region_is_named(int ring_fd)
+{
+    struct stat status;
+    return sys_fstat(ring_fd, &status) < 0 || status.st_nlink > 0;
+}
+
+int region_check_named(const struct directory *directory, const struct region *region)
+{
+    int fd = shm_object_open(directory, SHM_RING, false);
+    bool same = fd >= 0 && object_inode(fd) == region->inode;
+    if (fd >= 0)
+        sys_close(fd);
+    if (same || (fd < 0 && fd != -ENOENT))
+        return same ? 0 : about_ring(fd);
+    return about_ring(fail(
+        EIO,
+        "the ring of %s was removed from /dev/shm while it was in use; what is durable stands, "
+        "and what was not is lost with it: open the log again",
+        directory->path));
 }
 
 int region_look(const struct directory *directory, struct region *region, int *ring_fd)
@@ -275,7 +303,8 @@ bool region_remove_if_idle(const struct directory *directory, struct flusher_sta
         return false;
     if (ring_end(&region->ring) != atomic_load(&state->durable_lsn))
         return false;
-    shm_remove(directory);
+    if (region_is_named(ring_fd)) /* not another one that has its name now */
+        shm_remove(directory);
     atomic_store(&state->gone, 1);
     for (uint32_t i = 0; i < WAIT_SHARDS; i++) {
         atomic_fetch_add(&state->shards[i].sequence, 1);

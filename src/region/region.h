@@ -23,6 +23,7 @@ struct region {
     size_t mapped_bytes;
     uint64_t attachment; /* this one's number; 0 for the flusher */
     uint32_t entry;      /* its entry in the table */
+    uint64_t inode;      /* of the ring's object */
 };
 
 /* Attaches a producer, making the ring if there is none. */
@@ -32,6 +33,10 @@ int region_attach(const struct directory *directory, uint64_t commit_interval_ns
 /* Lets go of it; its open reservations become fillers. Removes the ring if no flusher runs, nobody
  * else is attached and all is durable. `directory` may be NULL: then the ring stays in any case. */
 void region_detach(const struct directory *directory, struct region *region);
+
+/* -EIO, with its sentence, if the ring that this process is attached to bears its name no more:
+ * somebody has removed it by hand. */
+int region_check_named(const struct directory *directory, const struct region *region);
 
 /* Maps an existing ring read-only, without attaching: -ENOENT if there is none. `*ring_fd` is to
  * ask about locks with. */
@@ -60,6 +65,9 @@ int region_check_served(const struct directory *directory);
  * those who view it. True if removed. */
 bool region_remove_if_idle(const struct directory *directory, struct flusher_state *state,
                            const struct region *region, int ring_fd);
+
+/* Whether the ring still bears its name, so that others find it. */
+bool region_is_named(int ring_fd);
 
 /* Wakes the flusher if it sleeps, whatever it waits for. */
 void region_wake_flusher(struct ring_control *control);

@@ -68,6 +68,73 @@ START_TEST(waiter_rings_for_a_process_that_died_before_it_rang)
 }
 END_TEST
 
+/* ---- /dev/shm under a running log ---- */
+
+static uint64_t count_records(void)
+{
+    shmwal_reader *reader;
+    shmwal_record record;
+    uint64_t records = 0;
+    SUPPORT_OK(shmwal_reader_open(support_log, 0, &reader));
+    while (shmwal_reader_next(reader, &record) == 1)
+        records++;
+    SUPPORT_OK(shmwal_reader_close(reader));
+    return records;
+}
+
+/* Opens the log as soon as the flusher of the ring that was lost has ended. */
+static void open_anew(void)
+{
+    shmwal_options options = support_options(0);
+    int error;
+    shmwal_close(log_);
+    log_ = NULL;
+    while ((error = shmwal_open(support_log, &options, &log_)) == -EBUSY)
+        sched_yield();
+    ck_assert_msg(error == 0, "%s", shmwal_error());
+}
+
+START_TEST(removed_ring_is_drained_and_its_flusher_ends)
+{
+    uint64_t appended = 0;
+    shm_remove(&directory);
+    while (shmwal_append(log_, "x", 1, NULL) == 0)
+        appended++;
+    ck_assert_int_eq(shmwal_append(log_, "x", 1, NULL), -ESHUTDOWN);
+    open_anew();
+    wait_durable(append("behind"));
+    ck_assert_uint_eq(count_records(), appended + 1);
+}
+END_TEST
+
+START_TEST(removed_ring_whose_flusher_was_killed_is_an_error)
+{
+    wait_durable(append("durable"));
+    kill(atomic_load(&view.state->pid), SIGKILL);
+    shm_remove(&directory);
+    uint64_t lsn = append("lost");
+    ck_assert_int_eq(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 60 * SECONDS), -EIO);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "was removed from /dev/shm"));
+    open_anew();
+    ck_assert_uint_eq(count_records(), 1);
+}
+END_TEST
+
+/* This process must not touch it any more, and is not attached. */
+START_TEST(truncated_ring_ends_the_flusher_and_nothing_durable_is_lost)
+{
+    wait_durable(append("durable"));
+    int fd = shm_object_open(&directory, SHM_RING, true);
+    shmwal_close(log_);
+    log_ = NULL;
+    ck_assert_int_eq(ftruncate(fd, 0), 0);
+    close(fd);
+    open_anew();
+    wait_durable(append("behind"));
+    ck_assert_uint_eq(count_records(), 2);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("processes");
@@ -75,6 +142,9 @@ int main(void)
     tcase_set_timeout(cases, 600);
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, waiter_rings_for_a_process_that_died_before_it_rang);
+    tcase_add_test(cases, removed_ring_is_drained_and_its_flusher_ends);
+    tcase_add_test(cases, removed_ring_whose_flusher_was_killed_is_an_error);
+    tcase_add_test(cases, truncated_ring_ends_the_flusher_and_nothing_durable_is_lost);
     suite_add_tcase(suite, cases);
     return support_main(suite);
 }
