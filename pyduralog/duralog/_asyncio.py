@@ -20,11 +20,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Literal, TypeVar, overload
 
 from . import _reading
-from ._arguments import NS_PER_S, Deadline, Level, Path, integer, level_number
+from ._arguments import LEVELS, NS_PER_S, Deadline, Level, Path, integer, level_number
 from ._codec import Record
 from ._errors import DuraLogError, DuraLogTimeoutError
 from ._log import DuraLog
-from ._waiting import Inbox, watch
+from ._waiting import Inbox, watch, watermark
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -164,6 +164,7 @@ class AsyncDuraLog:
         what DuraLog.wait raises: a flusher that is told to stop, a device that fails, and a handle
         that is closed reach every coroutine that waits.
         """
+        self._check_level(level)
         await self._reach(integer("lsn", lsn, 0), level, Deadline(timeout))
 
     async def sync(self, timeout: float | None = None) -> None:
@@ -172,21 +173,13 @@ class AsyncDuraLog:
         await self._reach(self._log._reserved_lsn(), "durable", Deadline(timeout))
 
     async def _reach(self, lsn: int, level: Level, deadline: Deadline, appended: int = 0) -> None:
-        """The first look is the loop's own. It finds errors, and has the flusher hurry."""
-        if appended and level == "committed":
+        """Has the thread wait, unless there is nothing to wait for. One frame for all of it, and no
+        exception on the way: ten thousand of them are kept at once."""
+        if (appended and level == "committed") or lsn <= watermark(self._log, level):
             return
-        try:
-            self._log.wait(lsn, 0, level)
-        except DuraLogTimeoutError:
-            if not deadline.over():
-                await self._suspend(lsn, level, deadline, appended)
-                return
-            raise self._late(lsn, level, deadline, appended) from None
-        except DuraLogError as error:
-            _remember(error, lsn, appended)
-            raise
-
-    async def _suspend(self, lsn: int, level: Level, deadline: Deadline, appended: int) -> None:
+        if deadline.over() or lsn > self._log._reserved_lsn():
+            self._look(lsn, level, deadline, appended)
+            return
         inbox = self._inbox(level)
         future = inbox.add(lsn)
         timer = None
@@ -195,13 +188,27 @@ class AsyncDuraLog:
             late = partial(self._late, lsn, level, deadline, appended)
             timer = inbox.loop.call_later(left, _give_up, inbox, future, late)
         try:
-            await _settled(inbox, future)
+            await future
+        except asyncio.CancelledError:
+            if future.cancelled():
+                inbox.abandon()
+            raise
         except DuraLogError as error:
             _remember(error, lsn, appended)
             raise
         finally:
             if timer is not None:
                 timer.cancel()
+
+    def _look(self, lsn: int, level: Level, deadline: Deadline, appended: int) -> None:
+        """Raises, unless the level has been reached meanwhile."""
+        try:
+            self._log.wait(lsn, 0, level)
+        except DuraLogTimeoutError:
+            raise self._late(lsn, level, deadline, appended) from None
+        except DuraLogError as error:
+            _remember(error, lsn, appended)
+            raise
 
     def _inbox(self, level: Level, follows: bool = False) -> Inbox:
         return watch(self._log, level).inbox(self._log, asyncio.get_running_loop(), follows)
@@ -217,7 +224,7 @@ class AsyncDuraLog:
 
     def _check_level(self, level: Level) -> None:
         """Fails before something is appended if the level is never reached."""
-        if level_number(level):
+        if level_number(level) > LEVELS["durable"]:
             self._log.wait(0, 0, level)
 
     @property
@@ -341,7 +348,13 @@ class AsyncDuraLog:
             reader.wait(int(timeout * NS_PER_S))
 
         inbox = self._inbox("durable", follows=True)
-        await _settled(inbox, inbox.add(durable + 1, attempt))
+        future = inbox.add(durable + 1, attempt)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.cancelled():
+                inbox.abandon()
+            raise
 
     # ---- The handle ----------------------------------------------------------------------------
 
@@ -379,15 +392,6 @@ class AsyncDuraLog:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._log!r}>"
-
-
-async def _settled(inbox: Inbox, future: asyncio.Future[None]) -> None:
-    try:
-        await future
-    except asyncio.CancelledError:
-        if future.cancelled():
-            inbox.abandon()
-        raise
 
 
 def _give_up(inbox: Inbox, future: asyncio.Future[None], late: Callable[[], DuraLogError]) -> None:

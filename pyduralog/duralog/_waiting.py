@@ -178,11 +178,11 @@ class Watch:
             try:
                 if wait.attempt is None:
                     log.wait(wait.lsn, SLICE_S, level)
-                    return max(wait.lsn, _watermark(log, level)), None
+                    return max(wait.lsn, watermark(log, level)), None
                 wait.attempt(SLICE_S)
             except DuraLogTimeoutError:
                 pass
-            return _watermark(log, level), None
+            return watermark(log, level), None
         except Exception as error:
             return 0, error
 
@@ -201,7 +201,7 @@ class Watch:
                 self.leave(each)
 
 
-def _watermark(log: DuraLog, level: Level) -> int:
+def watermark(log: DuraLog, level: Level) -> int:
     if level == "durable":
         return log.durable_lsn
     return log.committed_lsn if level == "committed" else 0
