@@ -41,7 +41,7 @@ def python(bed: Bed, scale: Scale) -> Part:
 
 
 def measure(bed: Bed, *words: str) -> Values:
-    command = [sys.executable, ROOT / "bench/python_measure.py", *words]
+    command = [sys.executable, str(ROOT / "bench/python_measure.py"), *words]
     text = output_of(command, PYTHONPATH=str(ROOT / "pyduralog"), **bed.environment())
     return {name: float(value) for name, value in (line.split() for line in text.splitlines())}
 
