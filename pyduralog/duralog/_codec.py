@@ -10,9 +10,10 @@ be of any size. What nests deeper than DEPTH_MAX is refused, whatever library is
 
 A handle that was opened with a Codec is another matter: that decides what it keeps.
 
-orjson does the work where it is installed, the standard library's json elsewhere. orjson knows
-integers of 64 bits only and reads greater ones as floats; so what json has written begins with a
-space, which is no part of the value, and is read by json everywhere.
+The library writes the common records by itself (src/python/json.c). Else orjson does the work where
+it is installed, the standard library's json elsewhere. orjson knows integers of 64 bits only and
+reads greater ones as floats; so what json has written begins with a space, which is no part of the
+value, and is read by json everywhere.
 
 Knows the types' numbers in _native. Changes with the kinds of values that a log takes.
 """

@@ -76,6 +76,7 @@ enum {
     X(double, PyFloat_AsDouble, PyObject *) \
     X(PyObject *, PyLong_FromUnsignedLongLong, unsigned long long) \
     X(PyObject *, PyLong_FromLong, long) \
+    X(long long, PyLong_AsLongLongAndOverflow, PyObject *, int *) \
     X(PyObject *, PyBytes_FromStringAndSize, const char *, ssize_t) \
     X(int, PyBytes_AsStringAndSize, PyObject *, char **, ssize_t *) \
     X(PyObject *, PyUnicode_DecodeUTF8, const char *, ssize_t, const char *) \
@@ -94,7 +95,8 @@ enum {
 /* Objects: types and None are the exported thing itself, exceptions what it points to. */
 #define PYTHON_OBJECTS(X) \
     X(PyDict_Type) X(PyList_Type) X(PyUnicode_Type) X(PyBytes_Type) X(PyByteArray_Type) \
-    X(PyMemoryView_Type) X(PyLong_Type) X(PyFloat_Type) X(PyBool_Type) X(_Py_NoneStruct)
+    X(PyMemoryView_Type) X(PyLong_Type) X(PyFloat_Type) X(PyBool_Type) X(_Py_NoneStruct) \
+    X(_Py_TrueStruct) X(_Py_FalseStruct)
 
 #define PYTHON_EXCEPTIONS(X) X(PyExc_Exception) X(PyExc_ValueError)
 /* clang-format on */

@@ -20,7 +20,8 @@
 #define APPENDER "duralog.appender"
 
 enum {
-    LARGE_BYTES = 64 * 1024, /* from here on to copy takes longer than to let others run */
+    /* From here on to copy takes longer than to let others run. The scratch is smaller. */
+    LARGE_BYTES = 64 * 1024,
     BATCH_BYTES = 64 * 1024, /* of payload: what shares a reservation */
     BATCH_RECORDS = 2048,
     TURN_RECORDS = 8192, /* of append_many, before the interpreter may do something else */
@@ -31,6 +32,7 @@ struct appender {
     shmwal *log;
     PyObject *owner; /* of the handle */
     struct codec dumps;
+    char scratch[JSON_BYTES_MAX];
 };
 
 /* A record's status: 0 with *lsn set, or a negative errno. */
@@ -47,12 +49,12 @@ static int append_payload(shmwal *log, const struct payload *payload, uint64_t *
 /* append(record): its LSN, or None, and then nothing has happened. */
 static PyObject *append(PyObject *self, PyObject *record)
 {
-    const struct appender *appender = py.PyCapsule_GetPointer(self, APPENDER);
+    struct appender *appender = py.PyCapsule_GetPointer(self, APPENDER);
     struct payload payload;
     uint64_t lsn;
     if (appender == NULL)
         return NULL;
-    int got = codec_encode(&appender->dumps, record, &payload);
+    int got = codec_encode(&appender->dumps, record, appender->scratch, &payload);
     if (got != CODEC_DONE)
         return got == CODEC_DECLINED ? python_none() : NULL;
     int status = append_payload(appender->log, &payload, &lsn);
@@ -131,7 +133,7 @@ static bool turn_is_over(const struct batch *batch)
 /* Takes records of the iterator until the turn is over. `*left`, a new reference: None at the
  * iterator's end, a tuple of the record that has to be seen to, or an empty tuple. -1 with an
  * exception set, and then what was staged is lost. */
-static int run_turn(const struct appender *appender, PyObject *iterator, struct batch *batch,
+static int run_turn(struct appender *appender, PyObject *iterator, struct batch *batch,
                     PyObject **left)
 {
     while (!turn_is_over(batch)) {
@@ -141,7 +143,7 @@ static int run_turn(const struct appender *appender, PyObject *iterator, struct 
             *left = py.PyErr_Occurred() ? NULL : python_none();
             return *left == NULL ? -1 : 0;
         }
-        int got = codec_encode(&appender->dumps, record, &payload);
+        int got = codec_encode(&appender->dumps, record, appender->scratch, &payload);
         bool taken = false;
         if (got == CODEC_DONE) {
             taken = take(appender->log, batch, &payload);
@@ -181,7 +183,7 @@ static PyObject *many_result(const struct batch *batch, PyObject *left)
 /* append_many(iterator): a turn of it. */
 static PyObject *append_many(PyObject *self, PyObject *iterator)
 {
-    const struct appender *appender = py.PyCapsule_GetPointer(self, APPENDER);
+    struct appender *appender = py.PyCapsule_GetPointer(self, APPENDER);
     PyObject *left = NULL, *result = NULL;
     if (appender == NULL)
         return NULL;
@@ -220,7 +222,9 @@ SHMWAL_API PyObject *duralog_python_appender(PyObject *owner, shmwal *log, PyObj
     struct appender *appender = malloc(sizeof *appender);
     if (appender == NULL)
         return py.PyErr_NoMemory();
-    *appender = (struct appender){log, python_take(owner), codec_given(dumps, type, chosen != 0)};
+    appender->log = log;
+    appender->owner = python_take(owner);
+    appender->dumps = codec_given(dumps, type, chosen != 0);
     PyObject *capsule = py.PyCapsule_New(appender, APPENDER, appender_free);
     if (capsule == NULL) {
         python_drop(appender->dumps.function);

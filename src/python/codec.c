@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-/* _codec.py's DEPTH_MAX; and what json has written, for orjson would misread it, begins so. */
-enum { DEPTH_MAX = 200, WRITTEN_BY_JSON = ' ' };
+/* What json has written, for orjson would misread it, begins so. */
+enum { WRITTEN_BY_JSON = ' ' };
 
 static bool is_plain(PyObject *value, int depth);
 
@@ -97,19 +97,33 @@ static bool is_text_or_bytes(PyObject *type)
            py.PyType_IsSubtype(type, py.PyByteArray_Type) || type == py.PyMemoryView_Type;
 }
 
-int codec_encode(const struct codec *dumps, PyObject *record, struct payload *payload)
+/* orjson, if that keeps the record as it is. */
+static int encode_json(const struct codec *dumps, PyObject *record, char scratch[JSON_BYTES_MAX],
+                       struct payload *payload)
+{
+    size_t length = json_write(record, scratch);
+    if (length > 0) {
+        *payload = (struct payload){scratch, length, SHMWAL_JSON, NULL};
+        return CODEC_DONE;
+    }
+    if (dumps->function == NULL || !is_plain(record, JSON_DEPTH_MAX))
+        return CODEC_DECLINED;
+    return encode_with(dumps, record, payload);
+}
+
+int codec_encode(const struct codec *dumps, PyObject *record, char scratch[JSON_BYTES_MAX],
+                 struct payload *payload)
 {
     PyObject *type = python_type(record);
     if (type == py.PyBytes_Type)
         return encode_bytes(record, payload);
     if (type == py.PyUnicode_Type)
         return encode_text(record, payload);
-    if (dumps->function == NULL)
-        return CODEC_DECLINED;
     if (dumps->chosen)
         return is_text_or_bytes(type) ? CODEC_DECLINED : encode_with(dumps, record, payload);
-    bool plain = (type == py.PyDict_Type || type == py.PyList_Type) && is_plain(record, DEPTH_MAX);
-    return plain ? encode_with(dumps, record, payload) : CODEC_DECLINED;
+    if (type == py.PyDict_Type || type == py.PyList_Type)
+        return encode_json(dumps, record, scratch, payload);
+    return CODEC_DECLINED;
 }
 
 /* The package's own function, for what is no plain case. */

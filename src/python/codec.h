@@ -3,11 +3,12 @@
  * Records and their bytes, the common cases: what pyduralog/duralog/_codec.py defines, and does
  * itself where this here declines.
  *
- * Knows abi, shmwal.h. Changes with that file. */
+ * Knows json, abi, shmwal.h. Changes with that file. */
 #ifndef PYTHON_CODEC_H
 #define PYTHON_CODEC_H
 
 #include "python/abi.h"
+#include "python/json.h"
 #include "shmwal.h"
 
 #include <stdint.h>
@@ -30,15 +31,17 @@ struct payload {
     const char *data;
     size_t length;
     uint32_t type;
-    PyObject *owner; /* a reference to what holds the bytes, besides the record itself, or NULL */
+    PyObject *owner; /* of the bytes, a reference; NULL: the record, or the scratch memory */
 };
 
 enum { CODEC_FAILED = -1, CODEC_DECLINED = 0, CODEC_DONE = 1 };
 
 /* CODEC_DONE with *payload set, to be released; CODEC_DECLINED if the package is to see to the
  * record itself, and to what is wrong with it; or CODEC_FAILED with an exception set that is no
- * error of the record: Ctrl-C. */
-int codec_encode(const struct codec *dumps, PyObject *record, struct payload *payload);
+ * error of the record: Ctrl-C. What is written into `scratch` stands there until it is used again,
+ * and that may be as soon as the interpreter's lock is let go. */
+int codec_encode(const struct codec *dumps, PyObject *record, char scratch[JSON_BYTES_MAX],
+                 struct payload *payload);
 
 static inline void payload_release(struct payload *payload)
 {

@@ -12,6 +12,7 @@ import datetime
 import decimal
 import enum
 import math
+import random
 import sys
 import uuid
 from collections.abc import Iterator
@@ -133,6 +134,58 @@ def test_an_accepted_value_comes_back_equal(log: DuraLog, backend: str, record: 
     [back] = added(log, before)
     assert back == record
     assert repr(back) == repr(_codec._plain(record, "", _codec.DEPTH_MAX))
+
+
+def awkward_values() -> Iterator[Any]:
+    """On either side of every limit of the library's own JSON writer (src/python/json.c)."""
+    chance = random.Random(7)
+    for length in range(20):
+        for code in (*range(128), 0x80, 0xFF, 0x20AC, 0x1F388):
+            place = chance.randrange(length + 1)
+            yield "x" * place + chr(code) + "y" * (length - place)
+    for power in range(65):
+        for near in (-1, 0, 1):
+            yield from (2**power + near, -(2**power) + near)
+    for digits in range(12):
+        for _ in range(300):
+            number = chance.randrange(10 ** (digits + 8)) / 10**digits
+            yield from (number, -number, number * (1 + 2**-52), number * 1e-7)
+    yield from (
+        0.1 + 0.2,
+        1 / 3,
+        5e-324,
+        -0.0,
+        1e22,
+        9e9,
+        9e9 * (1 - 2**-53),
+        1e-6,
+        1e-7,
+        1e308,
+    )
+    yield from (None, True, False, "", {}, [], [{}], {"": []}, {"a": {"b": [[]]}})
+
+
+def test_every_awkward_value_comes_back_equal(log: DuraLog) -> None:
+    values = list(awkward_values())
+    before = log.committed_lsn
+    log.append_many([value] for value in values)
+    log.append_many({"before": 1, str(value): value} for value in values)
+    back = added(log, before)
+    assert list(map(repr, back[: len(values)])) == [repr([value]) for value in values]
+    expected = [repr({"before": 1, str(value): value}) for value in values]
+    assert list(map(repr, back[len(values) :])) == expected
+
+
+def test_records_around_the_size_that_is_written_at_once_come_back_equal(log: DuraLog) -> None:
+    records: list[Any] = []
+    for length in range(16 * 1024 - 40, 16 * 1024 + 8):
+        filling = "x" * length
+        records += [[filling], {"k": filling}, {filling: 1}, [filling[:-30], 123456, -0.125, None]]
+        records += [[filling[:-30], True, False, {"a": []}], [[filling]], [*filling[:8200:2]]]
+    before = log.committed_lsn
+    for record in records:
+        log.append(record)
+    assert added(log, before) == records
 
 
 def test_what_one_writes_the_other_reads(
