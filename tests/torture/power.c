@@ -221,7 +221,9 @@ static bool judge(struct power *power, const struct history *history, const stru
 {
     uint64_t end_lsn;
     if (!mount_it(power)) {
-        power->refused++;
+        if (power->refused++ == 0)
+            fprintf(stderr, "power: %s refuses a state: %s\n", power->file_system->name,
+                    strerror(errno));
         return false;
     }
     const char *wrong = check_state(power, history, promise, again, &end_lsn);
