@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bed import Bed
 from rows import Part
 
-from parts import curves, disk, many, memory, python, reading, upkeep
+from parts import coroutines, curves, disk, many, memory, python, reading, upkeep
 from parts.common import Scale
 
 
@@ -31,6 +31,7 @@ ALL = {
     "latency": Entry(disk.latency),
     "waiters": Entry(many.waiters, (*ROCKSDB, "liblmdb-dev", "libsqlite3-dev")),
     "python": Entry(python.python),
+    "coroutines": Entry(coroutines.coroutines),
     "reader": Entry(reading.reader),
     "busy": Entry(disk.busy),
     "cpu": Entry(upkeep.cpu, ROCKSDB),
