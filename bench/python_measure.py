@@ -3,12 +3,13 @@
 
     python_measure.py calls PATH COUNT          ns a record, one thread; and of orjson alone
     python_measure.py append WHO PATH COUNT     records a second, to the last sync
-    python_measure.py replay WHO PATH COUNT     records a second, of 4 processes, each the whole log
+    python_measure.py replay WHO PATH COUNT     records a second, to one that goes through all
 
 To append, `WHO` is `earlier`, the earlier library made anew, with 8 threads that append dicts as
 they make them; `threads` or `processes`, which do the same with ours; `many`, one append_many of
-dicts that are there already; or `bytes`, one of bytes. To replay, it is `earlier`, `dicts`,
-`bytes`, or `loads`: the floor, which decodes payloads that lie in memory.
+dicts that are there already; or `bytes`, one of bytes. To replay, it is `earlier`, for which 4
+processes decode; `dicts` or `bytes`, which ours reads in the one; or `loads`: the floor, payloads
+that lie in memory.
 
 Ours is opened as the earlier library was: with its queue's length, and its second from one commit
 to the next. Knows the public package, python_peer.py. Changes when a question is added.
@@ -153,24 +154,21 @@ def append(who: str, path: Path, count: int) -> None:
 
 
 def replay(who: str, path: Path, count: int) -> None:
-    def loaded() -> Turn:
-        encoded = [orjson.dumps(record) for record in dicts(count)]
-        return lambda: each(orjson.loads, encoded)
-
-    def measure(prepare: Callable[[], Turn]) -> None:
-        rate(fork.Process, REPLAYERS, prepare, REPLAYERS * count, lambda: None)
+    def measure(turn: Turn) -> None:
+        rate(threading.Thread, 1, lambda: turn, count, lambda: None)
 
     if who == "earlier":
         earlier = python_peer.EarlierLog(path, **OPTIONS)
         each(earlier.append, dicts(count))
         earlier.close()
-        measure(lambda: lambda: consume(python_peer.replay(path)))
+        measure(lambda: consume(python_peer.replay(path, REPLAYERS)))
     elif who == "loads":
-        measure(loaded)
+        encoded = [orjson.dumps(record) for record in dicts(count)]
+        measure(lambda: each(orjson.loads, encoded))
     else:
         with DuraLog(path, **OPTIONS) as log:
             log.append_many(dicts(count) if who == "dicts" else texts(count), level="durable")
-            measure(lambda: lambda: consume(log.replay()))
+            measure(lambda: consume(log.replay()))
 
 
 def main() -> None:
