@@ -97,6 +97,11 @@ void publish_status(struct flusher *flusher, enum flusher_status status, int dev
  * something to gather now. */
 bool orphan_resolve(struct flusher *flusher);
 
+/* ---- slice.c ---- */
+
+/* For the calling thread and those that it starts. */
+void ask_for_short_slices(void);
+
 /* ---- signal.c ---- */
 
 /* SIGTERM and SIGINT ask for a stop and ring the doorbell; a second one ends the process at

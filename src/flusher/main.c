@@ -149,6 +149,7 @@ int main(int count, char **words)
                 strerror(-answer_fd));
         return 1;
     }
+    ask_for_short_slices();
     int error = flusher_open(&flusher, arguments.log, arguments.detach);
     if (error == 0) {
         if (arguments.detach)

@@ -12,9 +12,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched/types.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 /* ---- Failing writes: shared with the child that flushes. ---- */
 
@@ -261,6 +263,36 @@ START_TEST(flusher_started_by_an_opener_ends_when_nobody_is_left)
     ck_assert_uint_eq(count_records(), 1);
     region_view_close(&view);
     directory_close(&directory);
+}
+END_TEST
+
+/* The slice of an ordinary thread that asks for a short one, or has. On kernels that know no such
+ * thing both are alike, whatever they are. */
+static uint64_t slice_of(pid_t pid)
+{
+    struct sched_attr attributes = {0};
+    ck_assert_int_eq(syscall(SYS_sched_getattr, pid, &attributes, sizeof attributes, 0), 0);
+    return attributes.sched_runtime;
+}
+
+START_TEST(flusher_asks_for_short_slices)
+{
+    int ends[2];
+    char byte;
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        ask_for_short_slices();
+        close(ends[1]);
+        _exit(read(ends[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    log_ = support_open(0);
+    wait_durable(append("x"));
+    while (slice_of(child) != slice_of((pid_t)status().flusher_pid))
+        usleep(1000);
+    close(ends[0]);
+    close(ends[1]);
+    ck_assert_int_eq(support_wait(child), 0);
 }
 END_TEST
 
@@ -539,6 +571,7 @@ int main(void)
     tcase_add_test(cases, stop_of_a_log_without_a_flusher_is_no_error);
     tcase_add_test(cases, stopped_log_leaves_no_ring_once_nobody_is_attached);
     tcase_add_test(cases, flusher_started_by_an_opener_ends_when_nobody_is_left);
+    tcase_add_test(cases, flusher_asks_for_short_slices);
     tcase_add_test(cases, dead_producers_reservation_becomes_one_filler_of_its_size);
     tcase_add_test(cases, stopped_producers_reservation_is_waited_for_and_named);
     tcase_add_test(cases, dead_producers_hole_in_an_idle_sidecar_is_filled_for_those_behind_it);
