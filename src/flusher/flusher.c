@@ -259,7 +259,8 @@ static int issue(struct flusher *flusher,
     if (error < 0)
         return is_full(error) ? note_full(flusher, error) : error;
     flusher->issued = flusher->gathered;
-    flusher->turn = (flusher->turn + 1) % STORE_FRAMES;
+    if (store_in_flight(flusher->store) > 0)
+        flusher->turn = (flusher->turn + 1) % STORE_FRAMES;
     flusher->records = 0;
     flusher->full = false;
     return 0;

@@ -29,9 +29,12 @@ struct flusher {
      *     published ────► issued ────► gathered ────► the ring's end
      *
      * The frames are used in turn. One is free again when the store says that it is durable. */
-    uint64_t durable;                          /* the same as in the shared state */
-    uint64_t issued;                           /* where the frame begins that is being gathered */
-    uint64_t gathered;                         /* where it ends */
+    uint64_t durable;   /* the same as in the shared state */
+    uint64_t room_told; /* where it was when those who wait for room were last woken */
+    uint64_t issued;    /* where the frame begins that is being gathered */
+    uint64_t gathered;  /* where it ends */
+    void *frames_memory;
+    uint64_t frames_bytes;
     struct frame_header *frames[STORE_FRAMES]; /* a header, records behind it */
     unsigned turn;                             /* of the frame that is being gathered */
     uint32_t records;                          /* in it */
@@ -65,7 +68,7 @@ void flusher_close(struct flusher *flusher);
 
 /* A frame is no larger, but for a single extent that is. With STORE_FRAMES of them in flight the
  * device is busy, and the flusher's memory stays small. */
-enum { FRAME_BYTES = 1024 * 1024 };
+enum { FRAME_BYTES = 2 * 1024 * 1024 };
 
 /* Memory for STORE_FRAMES frames, each with room for the largest record. Only what is used of it
  * counts. */

@@ -8,6 +8,8 @@
 
 #include "sys/futex.h"
 
+enum { ROOM_PARTS = 8 };
+
 static void wake_shard(struct flusher *flusher, uint32_t shard)
 {
     struct wait_shard *place = &flusher->region.state->shards[shard];
@@ -18,8 +20,18 @@ static void wake_shard(struct flusher *flusher, uint32_t shard)
     sys_futex_wake(&place->sequence);
 }
 
+/* Producers that are let in one by one for each frame would do nothing but fall asleep and wake up:
+ * they wait until a part of the ring is free, or nothing more will be for now. */
+static bool room_worth_waking(struct flusher *flusher)
+{
+    uint64_t freed = flusher->durable - flusher->room_told;
+    return freed >= flusher->region.region.ring.size / ROOM_PARTS ||
+           store_in_flight(flusher->store) == 0;
+}
+
 static void wake_room(struct flusher *flusher)
 {
+    flusher->room_told = flusher->durable;
     if (atomic_exchange(&flusher->region.region.control->room_wanted, 0) == 0)
         return; /* D2 */
     atomic_fetch_add(&flusher->region.state->room_sequence, 1);
@@ -35,7 +47,8 @@ void publish_durable(struct flusher *flusher, uint64_t lsn)
     atomic_store(&flusher->region.state->head_lsn, lsn);    /* R2, D2 */
     for (uint64_t i = 0; i < shards; i++)
         wake_shard(flusher, (uint32_t)((first + i) % WAIT_SHARDS));
-    wake_room(flusher);
+    if (room_worth_waking(flusher))
+        wake_room(flusher);
 }
 
 void publish_status(struct flusher *flusher, enum flusher_status status, int device_errno)

@@ -36,7 +36,7 @@ uint64_t store_room(const struct store *store);
 uint64_t store_room_max(const struct store *store);
 
 /* How many frames may be in flight. */
-enum { STORE_FRAMES = 4 };
+enum { STORE_FRAMES = 6 };
 
 /* Writes a frame whose payload, records from `first_lsn` on, stands behind `frame`, and syncs it:
  * on return 0 it is durable. `frame` is aligned to FORMAT_BLOCK and its buffer goes on to
