@@ -531,10 +531,10 @@ def test_replay_and_follow_yield_what_their_options_ask_for(run: Run, alog: Asyn
     async def main() -> None:
         lsn = await alog.append("text", level="durable", timeout=120)
         forms = [(lsn, "text"), (2, b"text"), (lsn, (2, b"text"))]
-        options = [{"with_lsn": True}, {"raw": True}, {"with_lsn": True, "raw": True}]
+        options: list[Any] = [{"with_lsn": True}, {"raw": True}, {"with_lsn": True, "raw": True}]
         for expected, option in zip(forms, options):
-            assert [each async for each in alog.replay(**option)] == [expected]  # type: ignore[call-overload]
-            async for each in alog.follow(0, **option):  # type: ignore[call-overload]
+            assert [each async for each in alog.replay(**option)] == [expected]
+            async for each in alog.follow(0, **option):
                 assert each == expected
                 break
 
