@@ -21,8 +21,8 @@ static void on_signal(int number)
     errno = saved;
 }
 
-/* There is nothing to go on with. What was acknowledged is on disk; whoever opens the log next finds
- * it there, and makes a new ring. */
+/* There is nothing to go on with. What was acknowledged is on disk; whoever opens the log next
+ * finds it there, and makes a new ring. */
 static void on_lost_memory(int number)
 {
     static const char sentence[] = "the ring or a file was truncated while it was in use (SIGBUS): "
