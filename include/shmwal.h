@@ -32,7 +32,8 @@
  *
  *   - Processes that append to one log trust each other: they share writable memory, as threads
  *     do. The flusher trusts none of them: it validates every record and writes an invalid one as
- *     a filler that carries no data.
+ *     a filler that carries no data. Where a process has overwritten the ring, an append or commit
+ *     of another may return -EBADMSG: whether its record is in the log is then not known.
  *   - A reservation that is neither committed nor discarded holds back the durability of
  *     everything behind it while its process lives. It is given up only when that process is
  *     proven dead, never on a time-out.
