@@ -44,6 +44,7 @@ STYLE = {
     "lines.markersize": 4.5,
 }
 INCHES = (7.2, 4.0)
+LEGEND_INSIDE = 4  # lines; more would lie on what they explain
 
 
 def draw(parts: list[Part], directory: Path) -> None:
@@ -73,7 +74,10 @@ def draw_curve(axes: Axes, curve: Curve) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.grid(axis="y")
     axes.set_axisbelow(True)
-    axes.legend(fontsize=9, loc="best")
+    if len(curve.lines) + len(curve.floors) > LEGEND_INSIDE and curve.x != "at once":
+        axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
+    else:
+        axes.legend(fontsize=9, loc="best")
 
 
 # ---- Lines ---------------------------------------------------------------------------------------
