@@ -39,6 +39,6 @@ def coroutines(bed: Bed, scale: Scale) -> Part:
 
 def measure(bed: Bed, who: str) -> Values:
     with bed.log() as log:
-        command = [sys.executable, ROOT / "bench/python_waiting.py", who, str(log), str(COUNT)]
+        command = [sys.executable, str(ROOT / "bench/python_waiting.py"), who, str(log), str(COUNT)]
         text = output_of(command, PYTHONPATH=str(ROOT / "pyduralog"), **bed.environment())
     return {name: float(value) for name, value in (line.split() for line in text.splitlines())}
