@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import Server, check_killing, check_recycling, check_requests_limit
+from support import WORKERS, Server, check_killing, check_recycling, check_requests_limit
 
-WORKERS = 4
 COMMAND = ("uvicorn", "--workers", str(WORKERS), "--port", "0", "--no-access-log")
 APP = "uvicorn_app:app"
 
@@ -34,4 +33,4 @@ def test_workers_are_recycled(server: Server, place: Path) -> None:
 
 def test_workers_end_after_some_requests(place: Path) -> None:
     with Server(place, *COMMAND, "--limit-max-requests", "50", APP) as server:
-        check_requests_limit(server, place / "app.log", WORKERS)
+        check_requests_limit(server, place / "app.log")
