@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * LDFLAGS: -Wl,--wrap=sys_pwrite_full -Wl,--wrap=sys_allocate
+ * LDFLAGS: -Wl,--wrap=sys_pwrite_full -Wl,--wrap=sys_allocate -Wl,--wrap=sys_futex_wait
  *
  * The flusher: as a process of its own, and run in a forked child whose writes can be made to
  * fail. */
@@ -12,11 +12,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched/types.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+
+/* Older kernels' headers define one that the C library has, too. */
+#define sched_param kernel_sched_param
+#include <linux/sched/types.h>
+#undef sched_param
 
 /* ---- Failing writes: shared with the child that flushes. ---- */
 
@@ -55,6 +61,19 @@ int __wrap_sys_allocate(int fd, uint64_t bytes)
 {
     int error = faults == NULL ? 0 : atomic_load(&faults->allocate_errno);
     return error != 0 ? -error : __real_sys_allocate(fd, bytes);
+}
+
+static _Atomic int sleeps, wakes; /* of this process's threads */
+
+int __real_sys_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
+int __wrap_sys_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
+int __wrap_sys_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+    atomic_fetch_add(&sleeps, 1);
+    int woken = __real_sys_futex_wait(word, expected, deadline_ns);
+    if (woken == 0)
+        atomic_fetch_add(&wakes, 1);
+    return woken;
 }
 
 static shmwal *log_;
@@ -514,6 +533,40 @@ START_TEST(full_disk_is_back_pressure_and_goes_on_by_itself)
 }
 END_TEST
 
+/* ---- Waking ---- */
+
+enum { WAITERS = 24, ROUNDS = 5 };
+
+static void *commit_one(void *nothing)
+{
+    wait_durable(append("each waits for its own"));
+    return nothing;
+}
+
+/* The flusher is stopped until all of them sleep, so one frame serves them. Who is forgotten looks
+ * by himself after a while: that he was served proves nothing, so wake-ups are counted. */
+START_TEST(many_waiters_at_once_are_woken)
+{
+    pthread_t threads[WAITERS];
+    log_ = support_open(0);
+    wait_durable(append("the flusher serves"));
+    pid_t flusher = (pid_t)status().flusher_pid;
+    atomic_store(&wakes, 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        atomic_store(&sleeps, 0);
+        kill(flusher, SIGSTOP);
+        for (int i = 0; i < WAITERS; i++)
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, commit_one, NULL), 0);
+        while (atomic_load(&sleeps) < WAITERS)
+            sched_yield();
+        kill(flusher, SIGCONT);
+        for (int i = 0; i < WAITERS; i++)
+            pthread_join(threads[i], NULL);
+    }
+    ck_assert_int_gt(atomic_load(&wakes), ROUNDS * WAITERS / 2);
+}
+END_TEST
+
 /* ---- Gathering ---- */
 
 START_TEST(commit_interval_holds_back_until_somebody_waits)
@@ -582,6 +635,7 @@ int main(void)
                    device_that_fails_for_good_freezes_the_log_until_a_flusher_is_started_anew);
     tcase_add_test(cases, flusher_that_ends_on_a_hanging_device_keeps_nobody_from_attaching);
     tcase_add_test(cases, full_disk_is_back_pressure_and_goes_on_by_itself);
+    tcase_add_test(cases, many_waiters_at_once_are_woken);
     tcase_add_test(cases, commit_interval_holds_back_until_somebody_waits);
     tcase_add_test(cases, commit_interval_of_the_most_impatient_handle_holds);
     tcase_add_test(cases, commit_interval_does_not_become_back_pressure);
