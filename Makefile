@@ -54,8 +54,11 @@ $(B)/obj/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) $(C_FLAGS) -MMD -MP -c -o $@ $<
 
-# The one file that is compiled for a processor that not everybody has; src/format/checksum.c asks.
-$(B)/obj/src/format/checksum_avx2.o: private C_FLAGS += $(if $(filter -mcx16,$(ARCH)),-mavx2)
+# What is compiled for a processor that not everybody has; src/format/checksum.c asks.
+ifneq ($(filter -mcx16,$(ARCH)),)
+$(B)/obj/src/format/checksum_avx2.o: private C_FLAGS += -mavx2
+$(B)/obj/src/format/checksum_avx512.o: private C_FLAGS += -mavx512f
+endif
 
 $(B)/libshmwal.a: $(LIB_O)
 	rm -f $@

@@ -18,7 +18,8 @@
 enum { CHECKSUM_SHORT_MAX = 240 };
 
 uint64_t checksum64_long(const void *data, size_t length);
-uint64_t checksum64_avx2(const void *data, size_t length); /* only where the processor has it */
+uint64_t checksum64_avx2(const void *data, size_t length);   /* only where the processor has it */
+uint64_t checksum64_avx512(const void *data, size_t length); /* the same */
 
 static inline uint64_t checksum64(const void *data, size_t length)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * XXH3 with AVX2. The Makefile compiles this file, and no other, for processors that have it.
- * Knows nobody. */
+ * XXH3 with AVX2. The Makefile compiles this file for processors that have it. Knows nobody. */
 #include "format/checksum.h"
 
 #if defined(__x86_64__)
