@@ -109,7 +109,6 @@ int flusher_open(struct flusher *flusher, const char *path, bool embedded)
         directory_close(&flusher->directory);
         return error;
     }
-    writer_open(&flusher->waker);
     take_over(flusher);
     return 0;
 }
@@ -469,7 +468,6 @@ int flusher_run(struct flusher *flusher)
 
 void flusher_close(struct flusher *flusher)
 {
-    writer_close(&flusher->waker);
     store_close(flusher->store);
     frames_free(flusher);
     region_detach_flusher(&flusher->region);

@@ -14,7 +14,6 @@
 #include "region/region.h"
 #include "store/directory.h"
 #include "store/store.h"
-#include "store/writer.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,11 +40,6 @@ struct flusher {
     uint32_t records;                          /* in it */
     bool full;               /* what comes next in the ring does not fit into it */
     uint64_t frame_capacity; /* bytes behind a header: any record fits */
-
-    struct writer waker; /* wakes many waiters while the next frame is written */
-    struct {
-        uint64_t first, count;
-    } served; /* its work: the shards of what has just become durable */
 
     uint64_t commit_interval_ns; /* of the handles that are attached now */
     uint32_t attachments_seen;   /* when that was computed */

@@ -3,17 +3,12 @@
  * Telling the world: watermarks first, then wake-ups for those whom they serve and nobody else.
  *
  * The orderings W1, W2 (waiters for an LSN, producer/wait.c) and D2 (waiters for room,
- * producer/room.c) have their flusher's side here. The head is R2 of ring/ring.c. The other thread
- * that wakes is given its work under a lock, behind the store of the durable LSN, and looks for
- * waiters behind that: W1 holds as if this one had gone on. */
+ * producer/room.c) have their flusher's side here. The head is R2 of ring/ring.c. */
 #include "flusher/flusher.h"
 
 #include "sys/futex.h"
 
 enum { ROOM_PARTS = 8 };
-
-/* With so few the other thread would start no earlier than this one is done. */
-enum { WAKE_AT_ONCE_MAX = 4 };
 
 static void wake_shard(struct flusher *flusher, uint32_t shard)
 {
@@ -43,51 +38,15 @@ static void wake_room(struct flusher *flusher)
     sys_futex_wake(&flusher->region.state->room_sequence);
 }
 
-static void wake_shards(struct flusher *flusher, uint64_t first, uint64_t count)
-{
-    for (uint64_t i = 0; i < count; i++)
-        wake_shard(flusher, (uint32_t)((first + i) % WAIT_SHARDS));
-}
-
-static int wake_served(void *argument)
-{
-    struct flusher *flusher = argument;
-    wake_shards(flusher, flusher->served.first, flusher->served.count);
-    return 0;
-}
-
-/* How many of the shards have waiters. */
-static unsigned count_wanted(const struct flusher *flusher, uint64_t first, uint64_t count)
-{
-    const _Atomic uint8_t *wanted = flusher->region.region.control->shard_wanted;
-    unsigned found = 0;
-    for (uint64_t i = 0; i < count; i++)
-        found += atomic_load_explicit(&wanted[(first + i) % WAIT_SHARDS], memory_order_relaxed);
-    return found;
-}
-
-/* To wake a process takes microseconds. A few are woken at once. Many are left to another thread,
- * so that what the first of them append is written while the others are still being woken. */
-static void wake_those_served(struct flusher *flusher, uint64_t first, uint64_t count)
-{
-    writer_wait(&flusher->waker);
-    if (count_wanted(flusher, first, count) <= WAKE_AT_ONCE_MAX) {
-        wake_shards(flusher, first, count);
-        return;
-    }
-    flusher->served.first = first;
-    flusher->served.count = count;
-    writer_start(&flusher->waker, wake_served, flusher);
-}
-
 void publish_durable(struct flusher *flusher, uint64_t lsn)
 {
     uint64_t first = flusher->durable / FORMAT_UNIT + 1, last = lsn / FORMAT_UNIT;
-    uint64_t count = last - first + 1 < WAIT_SHARDS ? last - first + 1 : WAIT_SHARDS;
+    uint64_t shards = last - first + 1 < WAIT_SHARDS ? last - first + 1 : WAIT_SHARDS;
     flusher->durable = lsn;
     atomic_store(&flusher->region.state->durable_lsn, lsn); /* W1 */
     atomic_store(&flusher->region.state->head_lsn, lsn);    /* R2, D2 */
-    wake_those_served(flusher, first, count);
+    for (uint64_t i = 0; i < shards; i++)
+        wake_shard(flusher, (uint32_t)((first + i) % WAIT_SHARDS));
     if (room_worth_waking(flusher))
         wake_room(flusher);
 }

@@ -11,10 +11,7 @@
  * Knows flusher.h. Changes when the C library has a call for it. */
 #include "flusher/flusher.h"
 
-/* Older kernels' headers define one that the C library has, too. */
-#define sched_param kernel_sched_param
 #include <linux/sched/types.h>
-#undef sched_param
 #include <sys/syscall.h>
 #include <unistd.h>
 

@@ -8,9 +8,8 @@
  * MODELLED. Producers that reserve one unit each, waiting for room, finish it, ring where that
  * matters, and perhaps wait until it is durable, or all that is reserved is; they may be killed
  * before any of their steps. The flusher that gathers, publishes, wakes, sees to orphans, and
- * sleeps; its other thread, which wakes for it. One `atomic` holds one access to shared memory or
- * one system call. A sleeper wakes when it is woken and not just because the word that it sleeps
- * on has changed.
+ * sleeps. One `atomic` holds one access to shared memory or one system call. A sleeper wakes when
+ * it is woken and not just because the word that it sleeps on has changed.
  *
  * NOT MODELLED. The ring's own protocol, which is ring.pml's: a reservation and its finish are one
  * step each. Weak memory, but for what it can do here: each pair of the tables is a store and a
@@ -53,8 +52,6 @@ byte shard_sequence;  /* futex of the waiters for an LSN */
 bit room_wanted;
 byte room_sequence;   /* futex of the waiters for room */
 
-bit waker_busy; /* the flusher's other thread is to wake those served, or is about it */
-
 /* ---- Around it ------------------------------------------------------------------------------- */
 
 bit flusher_sleeps, shard_sleeps[PRODUCERS], room_sleeps[PRODUCERS]; /* the kernel's queues */
@@ -79,13 +76,8 @@ inline served_is_durable(lsn)
 
 /* As in ring.pml. A kill between a finish and the end of its ring leaves the ring owed. */
 #define STEP        if :: atomic {
-#ifdef NOBODY_DIES
-#define OR_DIE       } fi
-#define OR_DIE_OWING } fi
-#else
-#define OR_DIE       } :: atomic { gone[me] = 1; goto killed } fi
+#define OR_DIE      } :: atomic { gone[me] = 1; goto killed } fi
 #define OR_DIE_OWING } :: atomic { gone[me] = 1; ring_owed = 1; goto killed } fi
-#endif
 
 /* The kernel wakes all that sleep on a word; whom nobody woke does not wake. */
 inline futex_wake_all(i, sleeps_at_i)
@@ -228,7 +220,6 @@ inline wake_shard()
     atomic { flag = shard_wanted } /* W1 */
     if
     :: flag ->
-        flag = 0;
 #ifdef FLAG_CLEARED_LATE
         atomic { shard_sequence++ }
         atomic { shard_wanted = 0 }
@@ -238,7 +229,8 @@ inline wake_shard()
 #endif
         atomic { futex_wake_all(i, shard_sleeps[i]) }
     :: else -> skip
-    fi
+    fi;
+    flag = 0
 }
 
 /* wake_room(). */
@@ -253,31 +245,6 @@ inline wake_room()
     fi;
     flag = 0
 }
-
-/* wake_those_served(): at once or, a search of its own, by the other thread. */
-inline wake_those_served()
-{
-#ifdef WAKER_NOT_AWAITED
-    atomic { waker_busy = 1 }
-#elif defined(WAKER)
-    atomic { !waker_busy -> waker_busy = 1 }
-#else
-    wake_shard()
-#endif
-}
-
-#ifdef WAKER
-active proctype waker()
-{
-    bit flag;
-    byte i;
-
-end_idle:
-    waker_busy;
-    wake_shard();
-    atomic { waker_busy = 0; goto end_idle }
-}
-#endif
 
 inline stay_up_if_there_is_reason()
 {
@@ -311,19 +278,19 @@ gather:
     :: else -> skip
     fi;
 #ifdef WAKE_BEFORE_DURABLE
-    wake_those_served();
+    wake_shard();
     atomic { durable = next }
     atomic { head = next }
     wake_room();
 #elif defined(WAKE_BEFORE_HEAD)
     atomic { durable = next }
-    wake_those_served();
+    wake_shard();
     wake_room();
     atomic { head = next }
 #else
     atomic { durable = next } /* W1 */
     atomic { head = next }    /* D2 */
-    wake_those_served();
+    wake_shard();
     wake_room();
 #endif
     goto gather;
