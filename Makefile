@@ -29,7 +29,7 @@ TEST_HELP_O := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(TEST_C),$(wildcard tes
 TESTS    := $(TEST_C:tests/c/%.c=$(B)/tests/%)
 MAN_SCD  := $(if $(shell command -v scdoc),$(wildcard tools/man/*.scd))
 MAN      := $(MAN_SCD:tools/man/%.scd=$(B)/man/%)
-C_FILES  := $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch] bench/*.[ch] \
+C_FILES  := $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*.h tests/*/*.[ch] bench/*.[ch] \
             bench/peers/*.[ch])
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
@@ -93,6 +93,11 @@ $(B)/tests/%: $(B)/obj/tests/c/%.o $(B)/tests/inner.a $(B)/libshmwal.a
 	$(CC) $(LD_FLAGS) -o $@ $^ \
 	    $$(sed -n '1,10s/.*LDFLAGS: *\([^*]*\).*/\1/p' tests/c/$*.c) \
 	    $$(pkg-config --libs check) -l:libnuma.a
+
+# Preloaded by the suite valgrind.
+$(B)/tests/valgrind.so: $(B)/obj/tests/valgrind/locks.o
+	@mkdir -p $(@D)
+	$(CC) -shared $(LD_FLAGS) -o $@ $^
 
 $(B)/tests/kill: $(B)/obj/tests/kill/kill.o $(B)/libshmwal.a
 	@mkdir -p $(@D)
