@@ -55,7 +55,7 @@ static inline void disk_make_base(void)
 
 static inline void disk_remove_base(void)
 {
-    nftw(disk_base, support_remove, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(disk_base);
 }
 
 static inline void disk_setup(void)
@@ -84,7 +84,7 @@ static inline void disk_teardown(void)
     while (disk_abandoned_count > 0)
         store_close(disk_abandoned[--disk_abandoned_count]);
     directory_close(&disk);
-    nftw(support_directory, support_remove, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(support_directory);
 }
 
 /* ---- Records ---- */

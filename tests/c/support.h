@@ -5,10 +5,10 @@
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
 
+#include "../remove_tree.h"
 #include "shmwal.h"
 
 #include <check.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +19,6 @@
 
 static char support_directory[64];
 static char support_log[80]; /* DIRECTORY/log: not made yet */
-
-static inline int support_remove(const char *path, const struct stat *status, int kind,
-                                 struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
 
 /* The flusher beside the build's library, whatever directory the test binary stands in. */
 static inline void support_find_flusher(void)
@@ -66,7 +57,7 @@ static inline void support_teardown(void)
         shmwal_close(log);
         shmwal_stop(support_log, 30 * SECONDS);
     }
-    nftw(support_directory, support_remove, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(support_directory);
 }
 
 /* Small sizes, so that tests are quick and reach the ends of things. */

@@ -10,6 +10,7 @@
 #ifndef FUZZ_HOSTILE_LOG_H
 #define FUZZ_HOSTILE_LOG_H
 
+#include "../remove_tree.h"
 #include "base/error.h"
 #include "format/format.h"
 #include "segment/segment.h"
@@ -20,7 +21,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,18 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static char hostile_base[64], hostile_log[80];
 static struct meta hostile_meta; /* as it was made */
 
-static inline int hostile_remove(const char *path, const struct stat *status, int kind,
-                                 struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 static inline void hostile_clean(void)
 {
-    nftw(hostile_base, hostile_remove, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(hostile_base);
 }
 
 /* Makes the log, once. In a directory of the memory's file system: thousands of times a second. */

@@ -11,9 +11,9 @@
  *     step DIRECTORY [STRIDE [OPERATION]]     STRIDE: every how manieth is tried
  *
  * Knows stepping.h and the public header. */
+#include "../remove_tree.h"
 #include "stepping.h"
 
-#include <ftw.h>
 #include <inttypes.h>
 #include <shmwal.h>
 #include <sys/mman.h>
@@ -277,14 +277,6 @@ static void kill_at(const struct operation *operation, unsigned place)
 
 /* ---- Opening what is not there yet ---- */
 
-static int remove_entry(const char *name, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(name);
-}
-
 /* The child makes the log, its ring and a flusher, and is killed; whoever comes next finds or makes
  * the same. */
 static void kill_creator_at(const struct operation *operation, unsigned place)
@@ -296,7 +288,7 @@ static void kill_creator_at(const struct operation *operation, unsigned place)
     shmwal_close(other);
     if (shmwal_stop(path, WAIT_NS) < 0)
         fail_at(operation, "the flusher does not stop");
-    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(path);
 }
 
 /* ---- Every place ---- */

@@ -13,6 +13,7 @@
  * --without: as if the store did not sync its data, or its directory; 0 means that it was caught.
  *
  * Knows model.h, history.h, src/store. Changes when the store is used in another way. */
+#include "../remove_tree.h"
 #include "draw.h"
 #include "history.h"
 #include "model.h"
@@ -23,7 +24,6 @@
 #include "store/store.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,17 +49,9 @@ static void die(const char *what)
     exit(1);
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 static void clean(void)
 {
-    nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(base);
 }
 
 /* ---- Using a store ---- */
@@ -197,7 +189,7 @@ static void one_run(uint64_t wanted, uint64_t *seed)
     fail_everywhere(&history, wanted, seed);
     history_clear(&history);
     model_forget();
-    nftw(log_path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(log_path);
     runs++;
 }
 

@@ -13,6 +13,7 @@
  *   flips [--all] [--seed N]       --all: every bit, a quarter of an hour; else some of them
  *
  * Knows draw.h, history.h, src/store, src/format. Changes with the rules of recovery. */
+#include "../remove_tree.h"
 #include "draw.h"
 #include "history.h"
 
@@ -25,7 +26,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,17 +73,9 @@ __attribute__((noreturn)) static void die(const char *what)
     exit(1);
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 static void clean(void)
 {
-    nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(base);
 }
 
 /* ---- Making a log ---- */

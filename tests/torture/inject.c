@@ -16,6 +16,7 @@
  *
  * Exit status 77: there is no strace, or it may not trace here. Knows history.h, tape.h,
  * include/shmwal.h. Changes when the flusher makes other calls. */
+#include "../remove_tree.h"
 #include "draw.h"
 #include "history.h"
 #include "tape.h"
@@ -24,7 +25,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -77,17 +77,9 @@ static uint64_t cases, struck, wrong;
 
 /* ---- Files ---- */
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 static void remove_all(const char *path)
 {
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(path);
 }
 
 static void clean(void)
