@@ -100,15 +100,6 @@ static uint8_t parse_type(const char *text)
     usage_error("--type takes text, json or bytes, not '%s'", text);
 }
 
-static shmwal_level parse_level(const char *text)
-{
-    if (strcmp(text, "durable") == 0)
-        return SHMWAL_DURABLE;
-    if (strcmp(text, "committed") == 0)
-        return SHMWAL_COMMITTED;
-    usage_error("--level takes durable or committed, not '%s'", text);
-}
-
 static void parse_arguments(struct append *append, int argc, char **argv)
 {
     append->type = SHMWAL_TEXT;
@@ -118,7 +109,7 @@ static void parse_arguments(struct append *append, int argc, char **argv)
         if (option == OPTION_TYPE)
             append->type = parse_type(optarg);
         if (option == OPTION_LEVEL)
-            append->level = parse_level(optarg);
+            append->level = parse_level("--level", optarg);
         if (option == OPTION_TIMEOUT)
             append->timeout_ns = parse_seconds("--timeout", optarg);
     }

@@ -106,22 +106,13 @@ struct import {
 
 /* ---- Arguments ---- */
 
-static shmwal_level parse_level(const char *text)
-{
-    if (strcmp(text, "durable") == 0)
-        return SHMWAL_DURABLE;
-    if (strcmp(text, "committed") == 0)
-        return SHMWAL_COMMITTED;
-    usage_error("--level takes durable or committed, not '%s'", text);
-}
-
 static void parse_arguments(struct import *import, int argc, char **argv)
 {
     import->level = SHMWAL_DURABLE;
     import->timeout_ns = -1;
     for (int option; (option = option_next(argc, argv, options, help)) != -1;) {
         if (option == OPTION_LEVEL)
-            import->level = parse_level(optarg);
+            import->level = parse_level("--level", optarg);
         if (option == OPTION_TIMEOUT)
             import->timeout_ns = parse_seconds("--timeout", optarg);
         if (option == OPTION_FROM)

@@ -2,7 +2,7 @@
  *
  * The command line's arguments. See options.h.
  *
- * Knows message. Changes when an option of a new kind comes. */
+ * Knows message, shmwal.h. Changes when an option of a new kind comes. */
 #include "options.h"
 
 #include "message.h"
@@ -96,4 +96,13 @@ int64_t parse_seconds(const char *option, const char *text)
     if (seconds > SECONDS_MAX)
         usage_error("%s: '%s' is too large", option, text);
     return (int64_t)(seconds * 1e9);
+}
+
+shmwal_level parse_level(const char *option, const char *text)
+{
+    if (strcmp(text, "durable") == 0)
+        return SHMWAL_DURABLE;
+    if (strcmp(text, "committed") == 0)
+        return SHMWAL_COMMITTED;
+    usage_error("%s takes durable or committed, not '%s'", option, text);
 }

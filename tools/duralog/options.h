@@ -5,11 +5,12 @@
  * Whatever is wrong with an argument ends the program here, with a sentence and STATUS_USAGE, so
  * that a command deals with good values only.
  *
- * Knows message. Changes when an option of a new kind comes. */
+ * Knows message, shmwal.h. Changes when an option of a new kind comes. */
 #ifndef DURALOG_OPTIONS_H
 #define DURALOG_OPTIONS_H
 
 #include <getopt.h>
+#include <shmwal.h>
 #include <stdint.h>
 
 /* The next option's value (`optarg` is its argument), or -1 when there are no more. At 'h', which
@@ -27,5 +28,8 @@ uint64_t parse_lsn(const char *option, const char *text);
 
 /* Decimal seconds, to nanoseconds. */
 int64_t parse_seconds(const char *option, const char *text);
+
+/* A level that an append can wait for: durable or committed. */
+shmwal_level parse_level(const char *option, const char *text);
 
 #endif
