@@ -29,8 +29,8 @@ TEST_HELP_O := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(TEST_C),$(wildcard tes
 TESTS    := $(TEST_C:tests/c/%.c=$(B)/tests/%)
 MAN_SCD  := $(if $(shell command -v scdoc),$(wildcard tools/man/*.scd))
 MAN      := $(MAN_SCD:tools/man/%.scd=$(B)/man/%)
-C_FILES  := $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*.h tests/*/*.[ch] bench/*.[ch] \
-            bench/peers/*.[ch])
+C_FILES  := $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*.h tests/*/*.[ch] \
+            bench/*.[ch] bench/peers/*.[ch])
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
             -Wpointer-arith -Wformat=2 -Werror
