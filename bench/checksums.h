@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The checksums that are compared: XXH3 inlined, as the library has it, and isa-l's CRC32C where
- * that is installed (HAVE_ISAL, by bench/Makefile). Knows nobody. */
+ * The checksums that are compared: XXH3, the library's own function, and isa-l's CRC32C where that
+ * is installed (HAVE_ISAL, by bench/Makefile). Knows src/format/checksum.h. */
 #ifndef BENCH_CHECKSUMS_H
 #define BENCH_CHECKSUMS_H
 
+#include "format/checksum.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #ifdef HAVE_ISAL
 #include <isa-l/crc.h>
@@ -17,7 +16,7 @@
 
 static inline uint64_t take_xxh3(const void *data, size_t length)
 {
-    return XXH3_64bits(data, length);
+    return checksum64(data, length);
 }
 
 #ifdef HAVE_ISAL
