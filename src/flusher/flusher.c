@@ -449,18 +449,18 @@ int flusher_run(struct flusher *flusher)
     for (;;) {
         int error = 0;
         gather(flusher);
-        if (flies(flusher))
+        if (flies(flusher)) {
             error = issue(flusher, store_issue);
-        else if (publish(
-                     flusher)) /* behind the next write, so that the device has work meanwhile */
-            continue;
-        else if (store_in_flight(flusher->store) > 0)
+        } else if (publish(flusher)) {
+            continue; /* behind the next write, so that the device has work meanwhile */
+        } else if (store_in_flight(flusher->store) > 0) {
             error = settle(flusher);
-        else if (flusher->gathered == flusher->issued) {
+        } else if (flusher->gathered == flusher->issued) {
             if (rest(flusher))
                 return 0;
-        } else if (!gathered_longer(flusher))
+        } else if (!gathered_longer(flusher)) {
             error = issue(flusher, store_write);
+        }
         if (error < 0)
             return give_up(flusher, error);
     }
