@@ -238,6 +238,23 @@ START_TEST(store_moves_to_a_spare_when_one_is_ready)
 }
 END_TEST
 
+START_TEST(spare_that_could_not_be_made_is_tried_again)
+{
+    struct spare *spare = spare_open(disk.segments_fd, DISK_SEGMENT_BYTES, (enum segment_sync)_i);
+    ck_assert_ptr_nonnull(spare);
+    faults_arm(0, 2, EIO, false); /* the first call of an attempt, and of the next one */
+    while (spare_ready(spare) != SPARE_PREFILLED) {
+        spare_want(spare, SPARE_PREFILLED);
+        sched_yield();
+    }
+    ck_assert_int_eq(faults.struck, 2);
+    faults_disarm();
+    ck_assert(exists(SPARE_NAME));
+    spare_close(spare);
+    ck_assert(!exists(SPARE_NAME));
+}
+END_TEST
+
 START_TEST(store_removes_what_never_became_a_segment)
 {
     chosen = (enum segment_sync)_i;
@@ -474,6 +491,7 @@ int main(void)
                                  store_takes_the_largest_frame_and_refuses_a_larger_one,
                                  store_seals_once_and_again_after_more,
                                  store_moves_to_a_spare_when_one_is_ready,
+                                 spare_that_could_not_be_made_is_tried_again,
                                  store_removes_what_never_became_a_segment,
                                  store_moves_a_frame_whose_write_failed_once,
                                  store_moves_each_frame_that_fails,
