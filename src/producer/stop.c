@@ -102,6 +102,8 @@ SHMWAL_API int shmwal_stop(const char *path, int64_t timeout_ns)
     if (error < 0)
         return error;
     error = stop_flusher(&directory, timeout_ns);
+    if (error == 0)
+        region_remove_unserved(&directory); /* of a flusher that was killed, perhaps */
     directory_close(&directory);
     return error;
 }

@@ -165,9 +165,7 @@ int region_attach(const struct directory *directory, uint64_t commit_interval_ns
     return error;
 }
 
-/* The last one to leave a log that no flusher serves takes the ring along, if nothing is left in
- * it. */
-static void remove_ring_if_last(const struct directory *directory)
+void region_remove_unserved(const struct directory *directory)
 {
     struct region_flusher as_flusher;
     if (lock_ring(directory) < 0)
@@ -196,7 +194,7 @@ void region_detach(const struct directory *directory, struct region *region)
     atomic_fetch_add(&region->control->attachments_changed, 1);
     unmap_region(region); /* and with the last mapping goes the lock */
     if (directory != NULL && status != FLUSHER_RUNNING)
-        remove_ring_if_last(directory);
+        region_remove_unserved(directory);
 }
 
 bool region_is_named(int ring_fd)

@@ -30,9 +30,13 @@ struct region {
 int region_attach(const struct directory *directory, uint64_t commit_interval_ns,
                   struct region *region);
 
-/* Lets go of it; its open reservations become fillers. Removes the ring if no flusher runs, nobody
- * else is attached and all is durable. `directory` may be NULL: then the ring stays in any case. */
+/* Lets go of it; its open reservations become fillers. If the flusher has ended by itself, also
+ * region_remove_unserved(). `directory` may be NULL: then the ring stays in any case. */
 void region_detach(const struct directory *directory, struct region *region);
+
+/* Removes a ring that nobody needs: no flusher runs, nobody is attached, and all in it is
+ * durable. */
+void region_remove_unserved(const struct directory *directory);
 
 /* -EIO, with its sentence, if the ring that this process is attached to bears its name no more:
  * somebody has removed it by hand. */

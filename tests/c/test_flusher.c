@@ -162,6 +162,48 @@ START_TEST(killed_flusher_has_a_successor_that_finds_what_was_committed)
 }
 END_TEST
 
+static bool ring_is_there(void)
+{
+    struct directory directory;
+    struct region_view view;
+    SUPPORT_OK(directory_open(support_log, true, &directory));
+    int error = region_view_open(&directory, &view);
+    if (error == 0)
+        region_view_close(&view);
+    directory_close(&directory);
+    ck_assert(error == 0 || error == -ENOENT);
+    return error == 0;
+}
+
+static void kill_and_close(pid_t flusher)
+{
+    kill(flusher, SIGKILL);
+    ck_assert_int_eq(support_wait(flusher), -SIGKILL);
+    SUPPORT_OK(shmwal_close(log_));
+    log_ = NULL;
+}
+
+START_TEST(stop_removes_what_a_killed_flusher_has_left_once_it_is_durable)
+{
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    pid_t flusher = flush_in_child();
+    kill(flusher, SIGSTOP);
+    append("only in the ring");
+    kill_and_close(flusher);
+    SUPPORT_OK(shmwal_stop(support_log, SECONDS));
+    ck_assert(ring_is_there());
+
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    flusher = flush_in_child();
+    wait_durable(shmwal_reserved_lsn(log_));
+    kill_and_close(flusher);
+    ck_assert(ring_is_there());
+    SUPPORT_OK(shmwal_stop(support_log, SECONDS));
+    ck_assert(!ring_is_there());
+    ck_assert_uint_eq(count_records(), 1);
+}
+END_TEST
+
 /* Each of them shorter than the time after which a waiter looks whether the flusher lives. */
 START_TEST(killed_flusher_has_a_successor_though_all_wait_briefly)
 {
@@ -617,6 +659,7 @@ int main(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, killed_flusher_has_a_successor_that_finds_what_was_committed);
     tcase_add_test(cases, killed_flusher_has_a_successor_though_all_wait_briefly);
+    tcase_add_test(cases, stop_removes_what_a_killed_flusher_has_left_once_it_is_durable);
     tcase_add_test(cases, flusher_killed_again_and_again_loses_nothing);
     tcase_add_test(cases, second_flusher_is_refused);
     tcase_add_test(cases, all_killed_and_opened_anew_everything_committed_is_there);
