@@ -341,8 +341,8 @@ SHMWAL_API int shmwal_verify(const char *path, shmwal_verification *result,
                              void *context);
 
 /* Tells the log's flusher to write and sync all that is committed and to end; waits until it has,
- * or the time-out is over. 0 too if none runs. What a flusher that was killed has left in /dev/shm is
- * removed if nobody is attached and all in it is durable; else it stays, for the next one. */
+ * or the time-out is over. 0 too if none runs. What a flusher that was killed has left in /dev/shm
+ * is removed if nobody is attached and all in it is durable; else it stays, for the next one. */
 SHMWAL_API int shmwal_stop(const char *path, int64_t timeout_ns);
 
 /* The sentence for this thread's last failure: what happened, to which file and where, and what to
