@@ -85,6 +85,7 @@ async def tasks(log: DuraLog, lsn: int, count: int) -> None:
     for future in futures:
         future.set_result(None)
     await asyncio.gather(*waiting)
+    serve(log)  # else the record would stay in the ring, and the ring in memory
 
 
 def threads(log: DuraLog, lsn: int, count: int) -> None:
