@@ -58,7 +58,10 @@ static int open_objects(const struct directory *directory, bool writing, struct 
     objects->made = error == -ENOENT;
     if (!objects->made)
         return error;
-    error = create_ring(directory);
+    /* A flusher whose ring was removed may still write: what it leaves half done is no damage. */
+    error = about_ring(server_check(directory, -1));
+    if (error == 0)
+        error = create_ring(directory);
     if (error < 0)
         return error;
     error = open_existing(directory, writing, objects);
