@@ -315,11 +315,17 @@ typedef struct shmwal_status {
     uint64_t fillers_dead;    /* reservations of the dead, filled since the ring was made */
     uint64_t fillers_invalid; /* records that did not validate, filled since the ring was made */
     int64_t flusher_pid;      /* in the flusher's own PID namespace; 0 if none runs */
-    int64_t oldest_pid;       /* whose reservation is the oldest open one; 0 none, -1 not known */
-    uint64_t oldest_lsn;      /* where it begins */
-    uint64_t oldest_age_ms;   /* for how long the flusher has seen it open */
+    /* Whose reservation is the oldest open one, in the caller's PID namespace: 0 there is none, -1
+     * it cannot be seen from here, and oldest_inner_pid is all that is known. */
+    int64_t oldest_pid;
+    uint64_t oldest_lsn;    /* where it begins */
+    uint64_t oldest_age_ms; /* for how long the flusher has seen it open */
     int oldest_alive;
     uint32_t attached; /* handles */
+    /* How the process knows itself: its pid in its own PID namespace, and that one's number, as
+     * /proc/PID/ns/pid has it. 0 not known. */
+    int64_t oldest_inner_pid;
+    uint32_t oldest_pid_namespace;
 } shmwal_status;
 
 /* Fills *status for the log at `path`. Changes nothing and starts nothing; needs permission to
@@ -344,6 +350,49 @@ SHMWAL_API int shmwal_verify(const char *path, shmwal_verification *result,
  * or the time-out is over. 0 too if none runs. What a flusher that was killed has left in /dev/shm
  * is removed if nobody is attached and all in it is durable; else it stays, for the next one. */
 SHMWAL_API int shmwal_stop(const char *path, int64_t timeout_ns);
+
+/* What shmwal_fence did. */
+typedef enum shmwal_fenced {
+    SHMWAL_FENCED_NOTHING = 0, /* no reservation has been open for so long */
+    SHMWAL_FENCED_DEAD = 1,    /* one is, and its process was dead already */
+    SHMWAL_FENCED_ALIVE = 2,   /* one is, its process was found and left alive, as asked */
+    SHMWAL_FENCED_KILLED = 3,
+} shmwal_fenced;
+
+enum {
+    SHMWAL_FENCE_LOOK = 1u << 0, /* kill nobody: only find out who would be killed */
+};
+
+typedef struct shmwal_fencing {
+    size_t size; /* of this struct, set by the caller */
+    shmwal_fenced done;
+    int filled;      /* the reservation is finished: what is behind it can become durable */
+    int64_t pid;     /* in the caller's PID namespace; 0 for NOTHING and DEAD */
+    uint64_t lsn;    /* where the reservation begins; 0 for NOTHING */
+    uint64_t age_ms; /* for how long it has been seen open */
+} shmwal_fencing;
+
+/* Kills (SIGKILL) the process whose reservation is the oldest open one of the log at `path` and
+ * holds back all that is behind it: one that is stopped, hangs, or is being debugged. Then waits
+ * until the flusher has put a filler in its place, if one runs.
+ *
+ * Only a reservation that has been open for `open_for_ns` counts. If the flusher has not seen it
+ * for so long, this call watches it for that time; one that is finished meanwhile is let be.
+ *
+ * Nobody is killed who is not proven to own that reservation: the process must be seen in /proc,
+ * have the pid that the ring names in the PID namespace that it names, and have this very ring
+ * mapped at the address that it names, while the kernel's lock shows the owner to be alive. That
+ * holds whoever gets the pid of a process that has died. What is killed is a pidfd. The flusher and
+ * the caller are never killed. A process that finishes its reservation just when it is killed is
+ * killed all the same; its record is in the log.
+ *
+ * `timeout_ns` is for the process's end and the filler, -1 no limit. Returns 0 with *fencing set.
+ * Errors: -ESRCH (the process cannot be seen from here, in another container perhaps, or not be
+ * told from another one), -EACCES and -EPERM (it belongs to another user), -EDEADLK (it is the
+ * caller), -ENOENT (no log, or no /proc), -EBADMSG (the ring was overwritten), -ETIMEDOUT (it was
+ * killed, and has not ended yet or is not filled yet), -EINVAL, and those of opening a log. */
+SHMWAL_API int shmwal_fence(const char *path, uint32_t flags, int64_t open_for_ns,
+                            int64_t timeout_ns, shmwal_fencing *fencing);
 
 /* The sentence for this thread's last failure: what happened, to which file and where, and what to
  * do. Valid until its next call of this library; never NULL. */

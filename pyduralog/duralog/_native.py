@@ -106,6 +106,8 @@ class Status(ctypes.Structure):
         ("oldest_age_ms", c_uint64),
         ("oldest_alive", c_int),
         ("attached", c_uint32),
+        ("oldest_inner_pid", c_int64),
+        ("oldest_pid_namespace", c_uint32),
     ]
 
 

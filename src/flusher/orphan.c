@@ -51,6 +51,16 @@ static bool mend(struct flusher *flusher, enum ring_condition condition)
     return true;
 }
 
+static void tell_of_death(const struct flusher *flusher, uint64_t owner, uint64_t span,
+                          uint64_t count)
+{
+    char words[ATTACHMENT_WORDS];
+    journal("LSN %llu: producer %llu (%s) died with %llu bytes reserved; filled (%llu so far)",
+            (unsigned long long)flusher->gathered, (unsigned long long)owner,
+            attachment_words(flusher->region.region.control, owner, words),
+            (unsigned long long)span, (unsigned long long)count);
+}
+
 /* True if it is finished now. */
 static bool resolve_open(struct flusher *flusher)
 {
@@ -69,12 +79,7 @@ static bool resolve_open(struct flusher *flusher)
     if (ring_finish(ring, owner, flusher->gathered, span, RING_DISCARDED)) {
         uint64_t count = atomic_fetch_add(&state->fillers_dead, 1) + 1;
         if (journal_worth(count))
-            journal(
-                "LSN %llu: producer %llu (pid %d) died with %llu bytes reserved; filled (%llu so "
-                "far)",
-                (unsigned long long)flusher->gathered, (unsigned long long)owner,
-                attachment_pid(flusher->region.region.control, owner), (unsigned long long)span,
-                (unsigned long long)count);
+            tell_of_death(flusher, owner, span, count);
     }
     return true;
 }

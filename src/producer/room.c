@@ -38,6 +38,7 @@ enum { FLUSHER_CHECK_MS = 50 };
 /* Who holds it up, as far as the flusher's state tells. */
 static void explain_full(const struct region *region, char *why, size_t size)
 {
+    char words[ATTACHMENT_WORDS];
     const struct flusher_state *state = region->state;
     int device = atomic_load(&state->device_errno);
     int64_t since = atomic_load(&state->open_since_ns);
@@ -46,8 +47,8 @@ static void explain_full(const struct region *region, char *why, size_t size)
     else if (device != 0)
         snprintf(why, size, "the flusher cannot write: %s", strerror(device));
     else if (since != 0)
-        snprintf(why, size, "process %d has a reservation open at LSN %llu for %.1f s",
-                 attachment_pid(region->control, atomic_load(&state->open_owner)),
+        snprintf(why, size, "%s has a reservation open at LSN %llu for %.1f s",
+                 attachment_words(region->control, atomic_load(&state->open_owner), words),
                  (unsigned long long)atomic_load(&state->open_lsn),
                  (double)(clock_monotonic_ns() - since) / 1e9);
     else

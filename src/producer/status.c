@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "format/uuid.h"
 #include "region/attachment.h"
+#include "region/owner.h"
 #include "region/region.h"
 #include "shmwal.h"
 #include "store/catalog.h"
@@ -21,6 +22,7 @@
 static void fill_oldest(const struct region *region, int ring_fd, shmwal_status *status)
 {
     const struct flusher_state *state = region->state;
+    struct attachment_claim claim;
     struct ring_header open;
     uint64_t lsn = status->committed_lsn;
     if (lsn >= status->reserved_lsn || !ring_find_open(&region->ring, lsn, &open))
@@ -28,7 +30,11 @@ static void fill_oldest(const struct region *region, int ring_fd, shmwal_status 
     uint64_t owner = ring_extent_owner(open.extent);
     int64_t since = atomic_load(&state->open_since_ns);
     status->oldest_lsn = lsn;
-    status->oldest_pid = attachment_pid(region->control, owner);
+    status->oldest_pid = owner_pid(region, ring_fd, owner);
+    if (attachment_claims(region->control, owner, &claim)) {
+        status->oldest_inner_pid = claim.pid;
+        status->oldest_pid_namespace = claim.pid_namespace;
+    }
     status->oldest_alive = attachment_alive(ring_fd, owner) != 0;
     if (since != 0 && atomic_load(&state->open_lsn) == lsn)
         status->oldest_age_ms = (uint64_t)((clock_monotonic_ns() - since) / NS_PER_MS);

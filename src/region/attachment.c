@@ -4,8 +4,11 @@
 
 #include "base/error.h"
 #include "sys/lock.h"
+#include "sys/process.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 int attachment_alive(int ring_fd, uint64_t id)
@@ -52,6 +55,8 @@ int attachment_create(struct ring_control *control, int ring_fd, uint64_t commit
     struct attachment *mine = &control->attachments[place];
     atomic_store(&mine->commit_interval_ns, commit_interval_ns);
     atomic_store(&mine->pid, (int32_t)getpid());
+    atomic_store(&mine->pid_namespace, sys_pid_namespace());
+    atomic_store(&mine->address, (uint64_t)(uintptr_t)control);
     atomic_store(&mine->id, number);
     atomic_fetch_add(&control->attachments_changed, 1);
     *id = number;
@@ -70,14 +75,56 @@ uint32_t attachment_count(const struct ring_control *control, int ring_fd)
     return count;
 }
 
-int32_t attachment_pid(const struct ring_control *control, uint64_t id)
+static struct attachment_claim read_claim(const struct attachment *entry)
+{
+    return (struct attachment_claim){.pid = atomic_load(&entry->pid),
+                                     .pid_namespace = atomic_load(&entry->pid_namespace),
+                                     .address = atomic_load(&entry->address)};
+}
+
+bool attachment_claims(const struct ring_control *control, uint64_t id,
+                       struct attachment_claim *claim)
 {
     for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
         const struct attachment *entry = &control->attachments[(id + i) % ATTACHMENTS_MAX];
-        if (atomic_load(&entry->id) == id)
-            return atomic_load(&entry->pid);
+        if (atomic_load(&entry->id) == id) {
+            *claim = read_claim(entry);
+            return claim->pid > 0;
+        }
     }
-    return -1;
+    return false;
+}
+
+bool attachment_claim_equal(struct attachment_claim one, struct attachment_claim other)
+{
+    return one.pid == other.pid && one.pid_namespace == other.pid_namespace &&
+           one.address == other.address;
+}
+
+const char *attachment_words(const struct ring_control *control, uint64_t id,
+                             char text[ATTACHMENT_WORDS])
+{
+    struct attachment_claim claim;
+    if (!attachment_claims(control, id, &claim))
+        return strcpy(text, "a process that is not known");
+    bool here = claim.pid_namespace == sys_pid_namespace();
+    snprintf(text, ATTACHMENT_WORDS, "process %d%s", claim.pid,
+             here ? "" : " of another PID namespace");
+    return text;
+}
+
+uint32_t attachment_count_claims(const struct ring_control *control, int ring_fd,
+                                 struct attachment_claim claim)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
+        const struct attachment *entry = &control->attachments[i];
+        uint64_t id = atomic_load(&entry->id);
+        if (id != 0 && attachment_claim_equal(read_claim(entry), claim) &&
+            attachment_alive(ring_fd, id) != 0)
+            count++;
+    }
+    return count;
 }
 
 uint64_t attachment_commit_interval_ns(const struct ring_control *control, int ring_fd)

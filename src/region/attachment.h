@@ -18,7 +18,7 @@
  * is kept: released when somebody closes it, kept by a forked child. Robust mutexes: die with a
  * thread. A pidfd handed over a socket: a successor of the flusher does not have it.
  *
- * Knows layout, sys/lock.h. */
+ * Knows layout, sys/lock.h, sys/process.h. */
 #ifndef REGION_ATTACHMENT_H
 #define REGION_ATTACHMENT_H
 
@@ -45,8 +45,28 @@ int attachment_any(int ring_fd);
 /* How many do: looks at each entry of the table. */
 uint32_t attachment_count(const struct ring_control *control, int ring_fd);
 
-/* The PID that the attachment gave, in its own namespace; -1 if not known. For people only. */
-int32_t attachment_pid(const struct ring_control *control, uint64_t id);
+/* Which process an attachment says it belongs to. Any process that writes the ring could have
+ * written that: see region/owner.h. */
+struct attachment_claim {
+    int32_t pid;            /* in its own PID namespace */
+    uint32_t pid_namespace; /* 0: not known */
+    uint64_t address;       /* where it has the ring mapped */
+};
+
+/* False if the attachment has left no claim. */
+bool attachment_claims(const struct ring_control *control, uint64_t id,
+                       struct attachment_claim *claim);
+bool attachment_claim_equal(struct attachment_claim one, struct attachment_claim other);
+
+/* "process 7", "process 7 of another PID namespace", "a process that is not known": in `text`;
+ * returns it. For people only. */
+enum { ATTACHMENT_WORDS = 64 };
+const char *attachment_words(const struct ring_control *control, uint64_t id,
+                             char text[ATTACHMENT_WORDS]);
+
+/* How many attachments that live make this claim. */
+uint32_t attachment_count_claims(const struct ring_control *control, int ring_fd,
+                                 struct attachment_claim claim);
 
 /* The smallest commit interval of all that live, 0 if none does. */
 uint64_t attachment_commit_interval_ns(const struct ring_control *control, int ring_fd);

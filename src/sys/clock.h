@@ -30,6 +30,12 @@ static inline int64_t clock_real_ns(void)
     return clock_read_ns(CLOCK_REALTIME);
 }
 
+static inline void clock_sleep_ns(int64_t ns)
+{
+    struct timespec time = {ns / NS_PER_S, ns % NS_PER_S};
+    nanosleep(&time, NULL);
+}
+
 /* From a public time-out: -1 never, else that many nanoseconds from now, without overflow. */
 static inline int64_t deadline_from_timeout(int64_t timeout_ns)
 {

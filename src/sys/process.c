@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,6 +21,11 @@ int sys_process_open(pid_t pid)
 {
     long fd = syscall(SYS_pidfd_open, pid, 0); /* closes on exec by itself */
     return fd < 0 ? -errno : (int)fd;
+}
+
+int sys_process_kill(int fd)
+{
+    return syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
 }
 
 int sys_process_await_end(int fd, int64_t deadline_ns)

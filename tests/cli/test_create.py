@@ -58,7 +58,15 @@ def test_a_size_is_rounded_up_and_a_log_of_the_smallest_sizes_works(cli: Cli, lo
 
 # ---- Paths that cannot be a log ------------------------------------------------------------------
 
-READING = [["cat"], ["follow"], ["follow", "--from", "0"], ["status"], ["verify"], ["stop"]]
+READING = [
+    ["cat"],
+    ["follow"],
+    ["follow", "--from", "0"],
+    ["status"],
+    ["verify"],
+    ["fence"],
+    ["stop"],
+]
 ALL = [["create"], ["append"], *READING]
 
 

@@ -113,7 +113,8 @@ def test_completion(words: list[str], offered: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["create", "append", "import", "cat", "follow", "status", "verify", "stop"]
+    "command",
+    ["create", "append", "import", "cat", "follow", "status", "verify", "fence", "stop"],
 )
 def test_completion_knows_the_options_of_the_help(cli: Cli, command: str) -> None:
     usage = cli.ok(command, "--help").out.split("\n\n")[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from programs import BUILD, ROOT, Cli
 
-COMMANDS = ["create", "append", "import", "cat", "follow", "status", "verify", "stop"]
+COMMANDS = ["create", "append", "import", "cat", "follow", "status", "verify", "fence", "stop"]
 
 
 def test_help_names_all_commands_and_gives_examples(cli: Cli) -> None:
@@ -119,6 +119,8 @@ def test_wrong_arguments_of_a_command(
         "follow LOG --from -64",
         "follow LOG --to 64",
         "stop LOG --timeout x",
+        "fence",
+        "fence LOG --open-for x",
         "import LOG",
         "import FILE LOG --level replicated",
         "import FILE LOG --from -1",

@@ -6,13 +6,13 @@ _duralog() {
     local current=$2 previous=$3
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W \
-            'create append import cat follow status verify stop help --help --version' -- "$current")
+            'create append import cat follow status verify fence stop help --help --version' -- "$current")
         return
     fi
     case $previous in
     --type) mapfile -t COMPREPLY < <(compgen -W 'text json bytes' -- "$current") && return ;;
     --level) mapfile -t COMPREPLY < <(compgen -W 'durable committed' -- "$current") && return ;;
-    --ring-bytes | --segment-bytes | --from | --to | --timeout) return ;;
+    --ring-bytes | --segment-bytes | --from | --to | --timeout | --open-for) return ;;
     esac
     if [[ $current == -* ]]; then
         local options
@@ -23,6 +23,7 @@ _duralog() {
         cat) options='--from --to --json --salvage' ;;
         follow) options='--from --json' ;;
         status | verify) options='--json' ;;
+        fence) options='--open-for --dry-run --timeout --json' ;;
         stop) options='--timeout' ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$current")

@@ -76,6 +76,9 @@ static void print_reservation(const shmwal_status *status)
            human_age(status->oldest_age_ms, age));
     if (status->oldest_pid > 0)
         printf("process %" PRId64, status->oldest_pid);
+    else if (status->oldest_inner_pid > 0)
+        printf("process %" PRId64 " of another PID namespace (%" PRIu32 ")",
+               status->oldest_inner_pid, status->oldest_pid_namespace);
     else
         printf("a process not known");
     puts(status->oldest_alive ? ", which is alive" : ", which is dead");
@@ -115,17 +118,23 @@ static void put_text(yajl_gen generator, const char *key, const char *value)
     json_string(generator, value);
 }
 
+/* null if it is not known, which 0 and less say. */
+static void put_known(yajl_gen generator, const char *key, int64_t value)
+{
+    json_string(generator, key);
+    if (value > 0)
+        yajl_gen_integer(generator, value);
+    else
+        yajl_gen_null(generator);
+}
+
 static void put_flusher(yajl_gen generator, const shmwal_status *status)
 {
     json_string(generator, "flusher");
     yajl_gen_map_open(generator);
     json_string(generator, "running");
     yajl_gen_bool(generator, status->flusher_pid != 0);
-    json_string(generator, "pid");
-    if (status->flusher_pid != 0)
-        yajl_gen_integer(generator, status->flusher_pid);
-    else
-        yajl_gen_null(generator);
+    put_known(generator, "pid", status->flusher_pid);
     yajl_gen_map_close(generator);
 }
 
@@ -137,15 +146,13 @@ static void put_reservation(yajl_gen generator, const shmwal_status *status)
         return;
     }
     yajl_gen_map_open(generator);
-    json_string(generator, "pid");
-    if (status->oldest_pid > 0)
-        yajl_gen_integer(generator, status->oldest_pid);
-    else
-        yajl_gen_null(generator);
+    put_known(generator, "pid", status->oldest_pid);
     put_number(generator, "lsn", status->oldest_lsn);
     put_number(generator, "age_ms", status->oldest_age_ms);
     json_string(generator, "alive");
     yajl_gen_bool(generator, status->oldest_alive);
+    put_known(generator, "inner_pid", status->oldest_inner_pid);
+    put_known(generator, "pid_namespace", status->oldest_pid_namespace);
     yajl_gen_map_close(generator);
 }
 

@@ -22,6 +22,7 @@ extern const struct command command_cat;
 extern const struct command command_follow;
 extern const struct command command_status;
 extern const struct command command_verify;
+extern const struct command command_fence;
 extern const struct command command_stop;
 
 #endif

@@ -27,6 +27,7 @@ static const char help[] =
     "  follow   print records as they come\n"
     "  status   say how the log is: positions, ring, disk, flusher\n"
     "  verify   read every byte and check it\n"
+    "  fence    kill the process whose open reservation holds the log up\n"
     "  stop     bring everything to disk and end the log's flusher\n"
     "\n"
     "Try it; the first append makes the log and starts its flusher:\n"
@@ -42,8 +43,8 @@ static const char help[] =
     "Exit status: 0 done; 1 it could not be done, or the log is damaged; 2 wrong usage.\n";
 
 static const struct command *const commands[] = {
-    &command_create, &command_append, &command_import, &command_cat,
-    &command_follow, &command_status, &command_verify, &command_stop,
+    &command_create, &command_append, &command_import, &command_cat,  &command_follow,
+    &command_status, &command_verify, &command_fence,  &command_stop,
 };
 
 static const struct command *command_find(const char *name)
@@ -73,7 +74,8 @@ static int help_print(const char *name)
 static int dispatch(int argc, char **argv)
 {
     if (argc < 2)
-        usage_error("say what to do: create, append, import, cat, follow, status, verify or stop");
+        usage_error("say what to do: create, append, import, cat, follow, status, verify, fence or "
+                    "stop");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         return help_print(NULL);
     if (strcmp(argv[1], "help") == 0)
