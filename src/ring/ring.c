@@ -123,10 +123,31 @@ uint64_t ring_end(const struct ring *ring)
     return ring_read_tail(ring).position;
 }
 
+/* How long who has lost the tail to another core stays away from it, and how often that doubles. */
+enum { PAUSES = 16, PAUSE_DOUBLINGS_MAX = 2 };
+
+static void pause_core(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb"); /* `yield` is no delay on most cores */
+#endif
+}
+
+/* Two cores that take the tail in turns wait for its cache line, and for each other's headers, at
+ * every append. Whoever has lost it lets the winner append several times to lines that are near. */
+static void step_back(unsigned lost)
+{
+    unsigned pauses = PAUSES << (lost < PAUSE_DOUBLINGS_MAX ? lost : PAUSE_DOUBLINGS_MAX);
+    for (unsigned i = 0; i < pauses; i++)
+        pause_core();
+}
+
 int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn)
 {
     INVARIANT(span % RING_UNIT == 0 && span <= RING_SPAN_MAX);
-    for (;;) {
+    for (unsigned lost = 0;; lost++) {
         struct ring_header tail = ring_read_tail(ring);
         if (!has_room(ring, tail.position, span)) {
             if (ring_end(ring) == tail.position)
@@ -139,6 +160,7 @@ int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn
             *lsn = tail.position;
             return 0;
         }
+        step_back(lost);
     }
 }
 
