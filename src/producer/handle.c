@@ -208,6 +208,8 @@ int handle_start_flusher(shmwal *log, bool after_stop)
     struct directory directory;
     if (log->flags & SHMWAL_NO_FLUSHER)
         return 0;
+    if (!after_stop && region_is_served(&log->region))
+        return 0; /* without a look at the directory: its device may hang */
     int error = reopen_directory(log, &directory);
     if (error < 0)
         return error;

@@ -25,6 +25,7 @@
 enum {
     ATTACHMENTS_MAX = 4096, /* handles that may be attached at once */
     WAIT_SHARDS = 256,      /* futexes that waiters are spread over, by LSN */
+    SHM_NAME_BYTES = 128,   /* an object's name, at most */
 };
 
 /* One handle of one process. Writer: that process, once it owns the entry; see
@@ -109,10 +110,10 @@ struct flusher_state {
 };
 
 /* Waiters for neighbouring LSNs sleep on neighbouring shards, so a commit wakes those that it
- * serves. */
+ * serves. The level moves in whole units: an LSN within one is reached with the unit's end. */
 static inline uint32_t wait_shard_index(uint64_t lsn)
 {
-    return (uint32_t)(lsn / FORMAT_UNIT % WAIT_SHARDS);
+    return (uint32_t)((lsn + FORMAT_UNIT - 1) / FORMAT_UNIT % WAIT_SHARDS);
 }
 
 static_assert((int)RING_UNIT == (int)FORMAT_UNIT, "the ring's unit is the LSN's");

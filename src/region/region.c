@@ -12,6 +12,7 @@
 #include "sys/lock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -142,6 +143,7 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
     sys_close(objects.state_fd);
     if (error == 0) {
         region->inode = object_inode(objects.ring_fd);
+        shm_object_name(directory, SHM_RING, region->name);
         error = about_ring(attachment_create(region->control, objects.ring_fd, commit_interval_ns,
                                              &region->attachment, &region->entry));
         if (error < 0)
@@ -267,6 +269,16 @@ int region_attach_flusher(const struct directory *directory, struct region_flush
     }
     sys_unlock(directory->lock_fd, LOCK_RING);
     return error;
+}
+
+bool region_is_served(const struct region *region)
+{
+    int fd = shm_open(region->name, O_RDONLY, 0);
+    if (fd < 0)
+        return false;
+    bool served = object_inode(fd) == region->inode && server_holds(fd);
+    sys_close(fd);
+    return served;
 }
 
 int region_check_served(const struct directory *directory)

@@ -24,6 +24,7 @@ struct region {
     uint64_t attachment; /* this one's number; 0 for the flusher */
     uint32_t entry;      /* its entry in the table */
     uint64_t inode;      /* of the ring's object */
+    char name[SHM_NAME_BYTES];
 };
 
 /* Attaches a producer, making the ring if there is none. */
@@ -61,6 +62,11 @@ void region_detach_flusher(struct region_flusher *flusher);
 /* Before that: what it locked to be known as the one that serves this ring. One that ends with
  * LOCK_RING uses server_release() itself. */
 void region_release_flusher(const struct directory *directory, struct region_flusher *flusher);
+
+/* Whether a flusher serves this ring, as far as the ring itself tells: touches nothing in the log's
+ * directory, which may lie on a device that hangs. False also where that cannot be told, and just
+ * before one begins to serve. */
+bool region_is_served(const struct region *region);
 
 /* For who finds that a flusher runs: -EBUSY if it serves a ring in another /dev/shm. */
 int region_check_served(const struct directory *directory);

@@ -6,7 +6,6 @@
 #include "sys/lock.h"
 
 #include <errno.h>
-#include <stdbool.h>
 
 /* Of the ring's object; the attachments' are far behind it. */
 enum { LOCK_SERVER = 0 };
@@ -25,6 +24,11 @@ void server_release(const struct directory *directory, int ring_fd)
     sys_unlock(ring_fd, LOCK_SERVER);
 }
 
+bool server_holds(int ring_fd)
+{
+    return sys_lock_held(ring_fd, LOCK_SERVER, 1) == 1;
+}
+
 static bool serving(const struct directory *directory)
 {
     return sys_lock_held(directory->lock_fd, LOCK_SERVING, 1) == 1;
@@ -34,7 +38,7 @@ int server_check(const struct directory *directory, int ring_fd)
 {
     if (!serving(directory))
         return 0;
-    if (ring_fd >= 0 && sys_lock_held(ring_fd, LOCK_SERVER, 1) == 1)
+    if (ring_fd >= 0 && server_holds(ring_fd))
         return 0;
     if (!serving(directory)) /* it was killed in between */
         return 0;

@@ -17,6 +17,8 @@
 
 #include "store/directory.h"
 
+#include <stdbool.h>
+
 /* The flusher's, which holds LOCK_FLUSHER. Call with LOCK_RING. */
 int server_claim(const struct directory *directory, int ring_fd);
 void server_release(const struct directory *directory, int ring_fd);
@@ -24,5 +26,8 @@ void server_release(const struct directory *directory, int ring_fd);
 /* -EBUSY, with its sentence, if another ring than this one is served; else 0. `ring_fd` negative:
  * there is no ring here. Call with LOCK_RING. */
 int server_check(const struct directory *directory, int ring_fd);
+
+/* Whether a flusher holds the ring's own lock. Needs no lock. */
+bool server_holds(int ring_fd);
 
 #endif

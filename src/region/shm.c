@@ -16,16 +16,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { NAME_BYTES = 128, PAGE = 4096 };
+enum { PAGE = 4096 };
 
-static void object_name(const struct directory *directory, enum shm_object object,
-                        char name[NAME_BYTES])
+void shm_object_name(const struct directory *directory, enum shm_object object,
+                     char name[SHM_NAME_BYTES])
 {
     const uint8_t *uuid = directory->meta.uuid;
-    int used = snprintf(name, NAME_BYTES, "/duralog-");
+    int used = snprintf(name, SHM_NAME_BYTES, "/duralog-");
     for (int i = 0; i < FORMAT_UUID_BYTES; i++)
-        used += snprintf(name + used, NAME_BYTES - (size_t)used, "%02x", uuid[i]);
-    snprintf(name + used, NAME_BYTES - (size_t)used, "-%llx-%llx.%s",
+        used += snprintf(name + used, SHM_NAME_BYTES - (size_t)used, "%02x", uuid[i]);
+    snprintf(name + used, SHM_NAME_BYTES - (size_t)used, "-%llx-%llx.%s",
              (unsigned long long)directory->device, (unsigned long long)directory->inode,
              object == SHM_RING ? "ring" : "state");
 }
@@ -74,8 +74,8 @@ static int check_object(const struct directory *directory, enum shm_object objec
 
 int shm_object_open(const struct directory *directory, enum shm_object object, bool writing)
 {
-    char name[NAME_BYTES];
-    object_name(directory, object, name);
+    char name[SHM_NAME_BYTES];
+    shm_object_name(directory, object, name);
     int fd = shm_open(name, writing ? O_RDWR : O_RDONLY, 0);
     if (fd < 0 && errno == ENOENT)
         return -ENOENT; /* an answer, not a failure: no sentence */
@@ -103,8 +103,8 @@ int shm_object_open(const struct directory *directory, enum shm_object object, b
 
 static int create_object(const struct directory *directory, enum shm_object object)
 {
-    char name[NAME_BYTES];
-    object_name(directory, object, name);
+    char name[SHM_NAME_BYTES];
+    shm_object_name(directory, object, name);
     uint64_t bytes = object_bytes(directory, object);
     shm_unlink(name);
     int fd = shm_open(name, O_CREAT | O_EXCL | O_RDWR, 0600);
@@ -175,10 +175,10 @@ int shm_create(const struct directory *directory, uint64_t first_lsn)
 
 void shm_remove(const struct directory *directory)
 {
-    char name[NAME_BYTES];
-    object_name(directory, SHM_RING, name);
+    char name[SHM_NAME_BYTES];
+    shm_object_name(directory, SHM_RING, name);
     shm_unlink(name);
-    object_name(directory, SHM_STATE, name);
+    shm_object_name(directory, SHM_STATE, name);
     shm_unlink(name);
 }
 

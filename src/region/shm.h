@@ -14,6 +14,10 @@
 
 enum shm_object { SHM_RING, SHM_STATE };
 
+/* The object's name, as shm_open() takes it. */
+void shm_object_name(const struct directory *directory, enum shm_object object,
+                     char name[SHM_NAME_BYTES]);
+
 /* Opens an existing object and checks its owner: a descriptor; -ENOENT, -EACCES. */
 int shm_object_open(const struct directory *directory, enum shm_object object, bool writing);
 
