@@ -229,6 +229,53 @@ SHMWAL_API uint64_t shmwal_reserved_lsn(const shmwal *log);
  * the wait. */
 SHMWAL_API int shmwal_wait(shmwal *log, uint64_t lsn, shmwal_level level, int64_t timeout_ns);
 
+/* ---- Waiting for any of several ---- */
+
+enum {
+    /* The LSN may lie beyond the log's end: it is waited for whoever appends it one day, by
+     * whatever flusher. No flusher is started or hurried for it, and neither -EIO nor -ESHUTDOWN
+     * ends it. SHMWAL_DURABLE alone. */
+    SHMWAL_AHEAD = 1u << 0,
+    /* A flusher that died is not replaced but told: -EOWNERDEAD. */
+    SHMWAL_NO_START = 1u << 1,
+};
+
+typedef struct shmwal_target {
+    shmwal *log;
+    uint64_t lsn;
+    shmwal_level level;
+    uint32_t flags; /* SHMWAL_AHEAD, SHMWAL_NO_START */
+    int result;     /* set by the call */
+    uint32_t reserved;
+    int64_t private_check_ns; /* 0 in a new target; left alone when it is waited for again */
+} shmwal_target;
+
+/* Waits, in one thread, until at least one of `count` targets is settled; logs, levels and LSNs may
+ * be mixed. Returns how many are, each target's result telling: 0 reached, -EINPROGRESS not yet, or
+ * what shmwal_wait returns for it, or -EOWNERDEAD. Where several fail, shmwal_error() has the last
+ * one's sentence; shmwal_wait with a time-out of 0 has each one's.
+ *
+ * Another thread ends the wait at once: it calls shmwal_wake(word), and the wait returns 0, also if
+ * that came before the wait began, since `seen` is what the caller has read in *word before it
+ * chose the targets. `word` NULL: nobody does. -ETIMEDOUT as shmwal_wait; -EINVAL with neither
+ * targets nor a word. Signals do not end it.
+ *
+ * A flusher that hangs in its device, or whose log is full, holds up its own targets alone. One
+ * that died is noticed within 50 ms and replaced by this call, in which case the other targets are
+ * looked at again when the new one serves or has failed: some tens of milliseconds, but up to a
+ * minute where the log's device hangs. With SHMWAL_NO_START no target waits for another: let
+ * shmwal_wait start the flusher, in another thread.
+ *
+ * The kernel takes 128 words in a call (one is `word`, each target has one, and all need Linux
+ * 5.16). Targets beyond that, or all if a seccomp filter refuses the call, are looked at every
+ * millisecond; `word` is noticed at once in any case. */
+SHMWAL_API int shmwal_wait_any(shmwal_target *targets, size_t count, int64_t timeout_ns,
+                               const uint32_t *word, uint32_t seen);
+
+/* Adds one to *word and wakes who waits with it. One system call; may be called in a signal
+ * handler. The word must be one of this process. */
+SHMWAL_API void shmwal_wake(uint32_t *word);
+
 /* ---- Reading ------------------------------------------------------------------------------- */
 
 typedef struct shmwal_record {
