@@ -22,7 +22,6 @@ static inline void holder_run(shmwal *log, const int said[2], const int told[2])
 {
     shmwal_slot slot;
     char byte;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (shmwal_reserve(log, 1, &slot) < 0 || write(said[1], "r", 1) != 1)
         _exit(1);
     close(told[1]);
@@ -55,8 +54,10 @@ static inline struct holder holder_start(shmwal *log)
     int said[2], told[2];
     holder_pipes(&holder, said, told);
     holder.pid = fork();
-    if (holder.pid == 0)
+    if (holder.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         holder_run(log, said, told);
+    }
     holder_await(&holder, said, told);
     return holder;
 }
