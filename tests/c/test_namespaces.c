@@ -96,6 +96,7 @@ static struct holder start_holder_elsewhere(int flags)
             holder_run(log_, said, told);
         _exit(write(pids[1], &inside, sizeof inside) == sizeof inside ? 0 : 1);
     }
+    close(pids[1]); /* so that there is an end if nothing comes */
     ck_assert_int_eq(read(pids[0], &outside.pid, sizeof outside.pid), sizeof outside.pid);
     holder_await(&outside, said, told);
     ck_assert_int_eq(support_wait(maker), 0);
