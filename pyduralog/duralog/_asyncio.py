@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Literal, TypeVar, overload
 
 from . import _reading
-from ._arguments import LEVELS, NS_PER_S, Deadline, Level, Path, integer, level_number
+from ._arguments import LEVELS, Deadline, Level, Path, integer, level_number
 from ._codec import Record
 from ._errors import DuraLogError, DuraLogTimeoutError
 from ._log import DuraLog
@@ -49,9 +49,9 @@ class AsyncDuraLog:
     To open blocks the caller as opening a DuraLog does, some tens of milliseconds when a flusher is
     started; so do it before the loop runs, or with `await asyncio.to_thread(AsyncDuraLog, path)`.
 
-    All coroutines of all event loops wait by means of one thread a log, a daemon that ends when
-    nothing was waited for some seconds. It makes no difference to it how many they are. Nothing
-    here blocks the event loop.
+    All coroutines of all event loops wait for all logs by means of one thread, a daemon that ends
+    when nothing was waited for some seconds. It makes no difference to it how many they are. A log
+    whose device hangs holds up no other one. Nothing here blocks the event loop.
 
     A wait that is cancelled, or whose loop ends, leaves nothing behind; what was appended stays
     appended. May be used by several event loops at once, each in its thread, and works on in a
@@ -211,7 +211,7 @@ class AsyncDuraLog:
             raise
 
     def _inbox(self, level: Level, follows: bool = False) -> Inbox:
-        return watch(self._log, level).inbox(self._log, asyncio.get_running_loop(), follows)
+        return watch().inbox(self._log, level, asyncio.get_running_loop(), follows)
 
     def _late(self, lsn: int, level: Level, deadline: Deadline, appended: int) -> DuraLogError:
         sentence = (
@@ -274,7 +274,7 @@ class AsyncDuraLog:
         else:
             durable = self._log.durable_lsn
             span = span._replace(after=min(span.after, durable), until=durable)
-        _, records = await _in_executor(self._read, span, span.after)
+        records = await _in_executor(self._read, span, span.after)
         while True:
             part, error = await _in_executor(_take, records, READ_RECORDS)
             for record in part:
@@ -324,7 +324,7 @@ class AsyncDuraLog:
 
     async def _follow(self, span: _reading.Span) -> AsyncGenerator[Any, None]:
         begin = min(span.after, self._log.durable_lsn)
-        reader, records = await _in_executor(self._read, span, begin)
+        records = await _in_executor(self._read, span, begin)
         while True:
             durable = self._log.durable_lsn  # before looking: all of it is found
             part, error = await _in_executor(_take, records, READ_RECORDS)
@@ -333,22 +333,17 @@ class AsyncDuraLog:
             if error is not None:
                 raise error
             if not part:
-                await self._growth(reader, durable)
+                await self._growth(durable)
 
-    def _read(self, span: _reading.Span, begin: int) -> tuple[_reading.Reader, Iterator[Any]]:
-        """A reader, and an iterator over its records that may go on where it has ended."""
+    def _read(self, span: _reading.Span, begin: int) -> Iterator[Any]:
+        """An iterator over records that may go on where it has ended."""
         reader = _reading.Reader(self._log._native, self.path, begin)
-        return reader, _reading.records(reader, span, self._log._way, _reading.ending(reader))
+        return _reading.records(reader, span, self._log._way, _reading.ending(reader))
 
-    async def _growth(self, reader: _reading.Reader, durable: int) -> None:
+    async def _growth(self, durable: int) -> None:
         """Until more than that is durable."""
-
-        def attempt(timeout: float) -> None:
-            self._log._check_usable()
-            reader.wait(int(timeout * NS_PER_S))
-
         inbox = self._inbox("durable", follows=True)
-        future = inbox.add(durable + 1, attempt)
+        future = inbox.add(durable + 1)
         try:
             await future
         except asyncio.CancelledError:

@@ -69,6 +69,9 @@ class DuraLog:
     for the disk: nothing that was appended is lost by that.
     """
 
+    # Tells _waiting, if coroutines have waited for this log: it notices a close at once.
+    _on_close: Callable[[], None] | None = None
+
     def __init__(
         self,
         path: Path | None = None,
@@ -481,6 +484,8 @@ class DuraLog:
             pass  # another thread was faster
         finally:
             self._handle = None
+            if self._on_close is not None:
+                self._on_close()
             self._append, self._append_many = _appending.closed(self._way.encode)
 
     def _is_served(self) -> bool:

@@ -35,6 +35,7 @@ from ._errors import DuraLogConfigurationError
 COMMITTED, DURABLE, REPLICATED = 0, 1, 2  # shmwal_level
 BYTES, TEXT, JSON = 1, 2, 3
 NO_CREATE, NO_FLUSHER = 1, 2
+AHEAD, NO_START = 1, 2
 STATE_STOPPED = 1
 
 CPYTHON = sys.implementation.name == "cpython"  # PyPy's ctypes has neither PyDLL nor py_object
@@ -65,6 +66,20 @@ class Record(ctypes.Structure):
         ("lsn", c_uint64),
         ("type", c_uint32),
         ("reserved", c_uint32),
+    ]
+
+
+class Target(ctypes.Structure):
+    """shmwal_target"""
+
+    _fields_ = [
+        ("log", c_void_p),
+        ("lsn", c_uint64),
+        ("level", c_int),
+        ("flags", c_uint32),
+        ("result", c_int),
+        ("reserved", c_uint32),
+        ("private_check_ns", c_int64),
     ]
 
 
@@ -124,6 +139,7 @@ class Owned(c_void_p):
     """
 
     release: Callable[[c_void_p], int] | None = None
+    check_ns = 0  # when the thread that waits for coroutines looks at this log's flusher
 
     def __del__(self) -> None:
         if self and self.release is not None:
@@ -159,6 +175,10 @@ class Library:
         self.lsn = self._declare(self._holding, "lsn", c_void_p, c_int, result=c_uint64)
         self.reserved_lsn = self._declare(self._holding, "reserved_lsn", c_void_p, result=c_uint64)
         self.wait = self._declare(self._releasing, "wait", c_void_p, c_uint64, c_int, c_int64)
+        self.wait_any = self._declare(
+            self._releasing, "wait_any", c_void_p, c_size_t, c_int64, c_void_p, c_uint32
+        )
+        self.wake = self._declare(self._holding, "wake", c_void_p, result=None)
         self.reader_open = self._declare(
             self._releasing, "reader_open", c_char_p, c_uint64, c_void_p
         )

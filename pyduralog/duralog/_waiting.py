@@ -1,39 +1,43 @@
 # SPDX-License-Identifier: MIT
-"""One thread that waits for a log, on behalf of any number of coroutines.
+"""One thread that waits for all logs of this process, on behalf of any number of coroutines.
 
-A Watch is the thread, one for each log and level that coroutines of this process wait for: so in a
-program with one log there is one. It always waits for the lowest LSN that anybody wants. When that
-is reached it tells each event loop once how far the log has come, and the loop itself finds out
-whom that serves: an Inbox holds the waits of one loop at one handle, in a heap. So the thread does
+A Watch is the thread; a process has one. An Inbox holds the waits of one event loop at one handle
+and level, in a heap, and asks the thread for the lowest LSN alone. The thread waits for what all
+inboxes ask for, in one call of the library. When something is reached it tells that inbox's loop
+once how far the log has come, and the loop itself finds out whom that serves. So the thread does
 work for each loop, not for each coroutine, and no lock is held for long or by a coroutine.
 
-Who follows the log waits for what nobody has appended yet, which the handle refuses to wait for;
-such a wait brings an attempt of its own, and gets the thread when no other wait needs it: whatever
-they wait for is an end of their own.
+A new wait, and a handle that is closed, end that call at once, by a word that it waits for too. A
+log whose device hangs holds up nobody else; nor does one whose flusher has died, since another
+thread starts the new one and ends then.
 
-Logs do not share a thread: one whose device hangs would hold up the others.
+Who follows the log waits for what nobody has appended yet, and has an inbox apart: neither a stop
+nor a failed device ends such a wait.
 
-Knows DuraLog's public methods, asyncio's futures. Changes with how coroutines wait.
+Knows DuraLog, the library's shmwal_wait_any, asyncio's futures. Changes with how coroutines wait.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import ctypes
+import errno
 import os
 import threading
 from asyncio import AbstractEventLoop, Future
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
-from ._arguments import Level
-from ._errors import DuraLogTimeoutError
+from . import _native
+from ._arguments import LEVELS, NS_PER_S, Level
+from ._errors import DuraLogError, DuraLogTimeoutError
 from ._log import DuraLog
 
-# As long the thread looks at nothing else: a lower LSN than the one it waits for, or a handle that
-# was closed, is noticed so late.
-SLICE_S = 0.1
+LOOK_S = 1.0  # as long a loop that was closed keeps its log from being let go
 IDLE_S = 10.0  # a thread without work ends then; to start one takes longer than to wake one
+START_S = 0.001  # so long a flusher's successor waits before it sees that there is none
 
 
 class Wait(NamedTuple):
@@ -42,7 +46,6 @@ class Wait(NamedTuple):
     lsn: int
     number: int
     future: Future[None]
-    attempt: Callable[[float], None] | None  # a follower's, in place of the handle's own wait
 
     def fail(self, error: Exception) -> None:
         """With an error of its own: raising one adds to its traceback."""
@@ -51,11 +54,15 @@ class Wait(NamedTuple):
 
 
 class Inbox:
-    """The waits of one event loop's coroutines at one handle, followers apart from the others.
-    Touched by the loop's thread alone, but for what never changes: log, loop, follows."""
+    """The waits of one event loop's coroutines at one handle and level, followers apart from the
+    others. Touched by the loop's thread alone, but for what never changes: log, level, loop,
+    follows."""
 
-    def __init__(self, watch: Watch, log: DuraLog, loop: AbstractEventLoop, follows: bool) -> None:
+    def __init__(
+        self, watch: Watch, log: DuraLog, level: Level, loop: AbstractEventLoop, follows: bool
+    ) -> None:
         self.log = log
+        self.level: Level = level
         self.loop = loop
         self.follows = follows
         self._watch = watch
@@ -63,9 +70,9 @@ class Inbox:
         self._numbers = count()
         self._abandoned = 0  # waits whose coroutine has gone; they leave the heap by and by
 
-    def add(self, lsn: int, attempt: Callable[[float], None] | None = None) -> Future[None]:
+    def add(self, lsn: int) -> Future[None]:
         """A future for when the level has reached `lsn`."""
-        wait = Wait(lsn, next(self._numbers), self.loop.create_future(), attempt)
+        wait = Wait(lsn, next(self._numbers), self.loop.create_future())
         heappush(self._waits, wait)
         if self._waits[0] is wait:
             self._watch.ask(self, wait)
@@ -81,13 +88,16 @@ class Inbox:
             self._abandoned = 0
             self._ask_for_next()
 
-    def deliver(self, reached: int, error: Exception | None, asked: Wait) -> None:
-        """Called in the loop: the level has come so far, or the wait that was asked for failed."""
+    def deliver(self, reached: int, error: Exception | None) -> None:
+        """Called in the loop: the level has come so far, or what was asked for failed. What fails
+        for one wait at the handle fails for all of them."""
         waits = self._waits
         while waits and waits[0].lsn <= reached:
             self._settle(heappop(waits))
         if error is not None:
-            self._fail(error, asked)
+            failed, self._waits, self._abandoned = waits, [], 0
+            for wait in failed:
+                wait.fail(error)
         self._ask_for_next()
 
     def _settle(self, wait: Wait) -> None:
@@ -95,15 +105,6 @@ class Inbox:
             self._abandoned -= 1
         else:
             wait.future.set_result(None)
-
-    def _fail(self, error: Exception, asked: Wait) -> None:
-        """What fails for one wait at the handle fails for all of them, but for a follower's."""
-        failed = [wait for wait in self._waits if wait.attempt is asked.attempt]
-        self._waits = [wait for wait in self._waits if wait.attempt is not asked.attempt]
-        heapify(self._waits)
-        for wait in failed:
-            self._abandoned -= wait.future.done()
-            wait.fail(error)
 
     def _ask_for_next(self) -> None:
         if self._waits:
@@ -115,90 +116,143 @@ class Inbox:
 class Watch:
     """The thread. It runs while there is something to wait for, and some seconds longer."""
 
-    def __init__(self, key: tuple[str, Level]) -> None:
-        self._key = key
-        self._inboxes: dict[tuple[DuraLog, AbstractEventLoop, bool], Inbox] = {}
+    def __init__(self) -> None:
+        self._native = _native.library()
+        self._inboxes: dict[tuple[DuraLog, Level, AbstractEventLoop, bool], Inbox] = {}
         self._asked: dict[Inbox, Wait] = {}
-        self._changed = threading.Condition(threading.Lock())
+        self._starting: set[DuraLog] = set()  # those whose flusher is being started
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._word = ctypes.c_uint32()  # whoever changes it ends the thread's call
+        self._address = ctypes.addressof(self._word)
+        self._asleep = False  # the thread has chosen, and may be in its call
 
-    def inbox(self, log: DuraLog, loop: AbstractEventLoop, follows: bool = False) -> Inbox:
-        key = log, loop, follows
-        with self._changed:
+    def inbox(
+        self, log: DuraLog, level: Level, loop: AbstractEventLoop, follows: bool = False
+    ) -> Inbox:
+        key = log, level, loop, follows
+        with self._lock:
             inbox = self._inboxes.get(key)
             if inbox is None:
                 inbox = self._inboxes[key] = Inbox(self, *key)
+                log._on_close = wake
             return inbox
 
     def ask(self, inbox: Inbox, wait: Wait) -> None:
         """Wait for this one; it is the inbox's lowest."""
-        with self._changed:
+        with self._lock:
             self._asked[inbox] = wait
-            if self._thread is not None:
-                self._changed.notify()
-                return
-            # A daemon, so that the interpreter may end while somebody waits for ever.
-            name = f"duralog {self._key[0]}"
-            thread = threading.Thread(target=self._run, name=name, daemon=True)
-            thread.start()
-            self._thread = thread
+            if self._thread is None:
+                # A daemon, so that the interpreter may end while somebody waits for ever.
+                thread = threading.Thread(target=self._run, name="duralog", daemon=True)
+                thread.start()
+                self._thread = thread
+            elif self._asleep:
+                self._asleep = False
+                self.wake()
+
+    def wake(self) -> None:
+        """Without the lock: a fork may have left it locked."""
+        self._native.wake(self._address)
 
     def leave(self, inbox: Inbox) -> None:
         """Nobody waits there any more."""
-        with self._changed:
+        with self._lock:
             self._forget(inbox)
 
     def _forget(self, inbox: Inbox) -> None:
         self._asked.pop(inbox, None)
-        key = inbox.log, inbox.loop, inbox.follows
+        key = inbox.log, inbox.level, inbox.loop, inbox.follows
         if self._inboxes.get(key) is inbox:
             del self._inboxes[key]
 
     def _run(self) -> None:
-        while (chosen := self._choose()) is not None:
-            inbox, wait = chosen
-            reached, error = self._attempt(inbox.log, wait)
-            self._tell(reached, error, inbox, wait)
+        while True:
+            seen, asked = self._choose()
+            if asked:
+                self._attempt(seen, asked)
+            elif self._call(None, 0, IDLE_S, seen) == -errno.ETIMEDOUT and self._end():
+                return
 
-    def _choose(self) -> tuple[Inbox, Wait] | None:
-        with self._changed:
+    def _choose(self) -> tuple[int, list[tuple[Inbox, Wait]]]:
+        """What to wait for, and what the word was before: who asks later changes it."""
+        with self._lock:
             for inbox in [each for each in self._asked if each.loop.is_closed()]:
                 self._forget(inbox)
-            if not self._asked:
-                self._changed.wait(IDLE_S)
+            self._asleep = True
+            return self._word.value, list(self._asked.items())
+
+    def _end(self) -> bool:
+        with self._lock:
             if not self._asked:
                 self._thread = None
-                return None
-            return min(self._asked.items(), key=lambda item: (item[0].follows, item[1].lsn))
+            return self._thread is None
 
-    def _attempt(self, log: DuraLog, wait: Wait) -> tuple[int, Exception | None]:
-        """Waits for a slice. How far the level has come, and what went wrong."""
-        level = self._key[1]
+    def _call(
+        self, targets: ctypes.Array[_native.Target] | None, number: int, timeout: float, seen: int
+    ) -> int:
+        status: int = self._native.wait_any(
+            targets, number, int(timeout * NS_PER_S), self._address, seen
+        )
+        return status
+
+    def _attempt(self, seen: int, asked: list[tuple[Inbox, Wait]]) -> None:
+        targets = (_native.Target * len(asked))()
+        handles = [inbox.log._handle for inbox, _ in asked]  # kept while the library uses them
+        for target, handle, (inbox, wait) in zip(targets, handles, asked):
+            if handle is not None:  # else it was closed, and NULL is refused
+                target.log, target.private_check_ns = handle.value, handle.check_ns
+            target.lsn, target.level = wait.lsn, LEVELS[inbox.level]
+            target.flags = _native.AHEAD if inbox.follows else _native.NO_START
+        self._call(targets, len(asked), LOOK_S, seen)
+        for target, handle, (inbox, wait) in zip(targets, handles, asked):
+            if handle is not None and not inbox.follows:
+                handle.check_ns = 0 if target.result == 0 else target.private_check_ns
+            self._conclude(target.result, inbox, wait)
+
+    def _conclude(self, result: int, inbox: Inbox, wait: Wait) -> None:
+        if result == 0:
+            self._tell(inbox, wait, None)
+        elif result == -errno.EOWNERDEAD:
+            self._start_flusher(inbox, wait)
+        elif result != -errno.EINPROGRESS:
+            self._look(inbox, wait, 0.0)
+
+    def _start_flusher(self, inbox: Inbox, wait: Wait) -> None:
+        """In a thread for this alone: the log's device may hang."""
+        log = inbox.log
+
+        def start() -> None:
+            self._look(inbox, wait, START_S)
+            self._starting.discard(log)
+
+        if log not in self._starting:
+            self._starting.add(log)
+            threading.Thread(target=start, name="duralog starts a flusher", daemon=True).start()
+
+    def _look(self, inbox: Inbox, wait: Wait, timeout: float) -> None:
+        """Tells the inbox if the handle's own wait fails, which has the error. It starts a flusher
+        if there is none when the time is over."""
         try:
-            try:
-                if wait.attempt is None:
-                    log.wait(wait.lsn, SLICE_S, level)
-                    return max(wait.lsn, watermark(log, level)), None
-                wait.attempt(SLICE_S)
-            except DuraLogTimeoutError:
-                pass
-            return watermark(log, level), None
+            inbox.log.wait(0 if inbox.follows else wait.lsn, timeout, inbox.level)
+        except DuraLogTimeoutError:
+            pass
         except Exception as error:
-            return 0, error
+            self._tell(inbox, wait, error)
 
-    def _tell(self, reached: int, error: Exception | None, inbox: Inbox, wait: Wait) -> None:
-        with self._changed:
-            served = {each: asked for each, asked in self._asked.items() if asked.lsn <= reached}
-            if error is not None:
-                served[inbox] = wait
-            for each in served:
-                self._asked.pop(each, None)
-        for each, asked in served.items():
-            failure = error if each is inbox else None
-            try:
-                each.loop.call_soon_threadsafe(each.deliver, reached, failure, asked)
-            except RuntimeError:  # the loop is closed, and with it all that waited there
-                self.leave(each)
+    def _tell(self, inbox: Inbox, wait: Wait, error: Exception | None) -> None:
+        with self._lock:
+            if self._asked.get(inbox) is wait:
+                del self._asked[inbox]
+        reached = 0
+        if error is None:
+            reached = wait.lsn
+            with contextlib.suppress(DuraLogError):  # closed meanwhile
+                reached = max(reached, watermark(inbox.log, inbox.level))
+        try:
+            inbox.loop.call_soon_threadsafe(inbox.deliver, reached, error)
+        except RuntimeError:  # the loop is closed, and with it all that waited there
+            self.leave(inbox)
 
 
 def watermark(log: DuraLog, level: Level) -> int:
@@ -207,17 +261,31 @@ def watermark(log: DuraLog, level: Level) -> int:
     return log.committed_lsn if level == "committed" else 0
 
 
-# ---- The process's watches -----------------------------------------------------------------------
+# ---- The process's watch -------------------------------------------------------------------------
 
-_watches: dict[tuple[str, Level], Watch] = {}
-
-
-def watch(log: DuraLog, level: Level) -> Watch:
-    key = log.path, level
-    found = _watches.get(key)
-    return found if found is not None else _watches.setdefault(key, Watch(key))
+_watches: list[Watch] = []  # at most one
+_making = threading.Lock()
 
 
-# A child has neither the threads nor the running loops of its parent, and a lock that a thread of
-# the parent held would stay locked here for ever.
-os.register_at_fork(after_in_child=_watches.clear)
+def watch() -> Watch:
+    with _making:
+        if not _watches:
+            _watches.append(Watch())
+        return _watches[0]
+
+
+def wake() -> None:
+    """The thread chooses anew."""
+    for each in _watches:
+        each.wake()
+
+
+def _begin_anew() -> None:
+    """A child has neither the threads nor the running loops of its parent, and a lock that a thread
+    of the parent held would stay locked here for ever."""
+    global _making
+    _making = threading.Lock()
+    _watches.clear()
+
+
+os.register_at_fork(after_in_child=_begin_anew)

@@ -60,8 +60,8 @@ def serve(log: AsyncDuraLog) -> None:
     DuraLog(log.path).close()
 
 
-def waiting_threads(log: AsyncDuraLog) -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == f"duralog {log.path}"]
+def waiting_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "duralog"]
 
 
 async def suspended(*waits: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
@@ -123,7 +123,7 @@ def test_ten_thousand_wait_by_means_of_one_thread(
 
             monkeypatch.setattr(Inbox, "deliver", counted)
             tasks = await suspended(*(log.append({"n": n}, level="durable") for n in range(MANY)))
-            assert len(waiting_threads(log)) == 1
+            assert len(waiting_threads()) == 1
             serve(log)
             lsns = await asyncio.gather(*tasks)
             assert lsns == sorted(set(lsns))
@@ -165,7 +165,7 @@ def test_several_loops_in_several_threads_share_the_thread(
     for thread in threads:
         thread.start()
     begun.wait()
-    assert len(waiting_threads(idle_alog)) == 1
+    assert len(waiting_threads()) == 1
     serve(idle_alog)
     for thread in threads:
         thread.join()
@@ -178,6 +178,48 @@ def test_who_waits_ends_the_flusher_s_gathering(run: Run, path: Path) -> None:
             for _ in range(3):
                 await log.append("at once", level="durable", timeout=120)
             await asyncio.gather(*(log.append("all", level="durable") for _ in range(50)))
+
+    run(main())
+
+
+def test_one_thread_waits_for_many_logs_one_of_which_hangs(
+    run: Run, place: Path, alog: AsyncDuraLog, held_flusher: int
+) -> None:
+    async def main() -> None:
+        logs = [AsyncDuraLog(place / f"{n}.log", ring_bytes=1 << 16) for n in range(20)]
+        (hangs,) = await suspended(alog.append("hangs", level="durable"))
+        followers = [asyncio.ensure_future(first(50, log.follow(0))) for log in logs]
+        for n in range(10):
+            appends = (
+                log.append({"n": n * 5 + i}, level="durable") for log in logs for i in range(5)
+            )
+            await asyncio.gather(*appends)
+            assert len(waiting_threads()) == 1
+        assert await asyncio.gather(*followers) == [[{"n": n} for n in range(50)]] * 20
+        assert not hangs.done()
+        os.kill(flusher_of(logs[0]), signal.SIGKILL)
+        await asyncio.gather(*(log.append("again", level="durable") for log in logs))
+        assert not hangs.done()
+        os.kill(held_flusher, signal.SIGCONT)
+        await hangs
+        for log in logs:
+            await log.close()
+
+    run(main())
+
+
+def test_who_waits_often_and_briefly_has_a_dead_flusher_replaced(
+    run: Run, alog: AsyncDuraLog
+) -> None:
+    async def main() -> None:
+        await alog.append("before", level="durable", timeout=120)
+        os.kill(flusher_of(alog), signal.SIGKILL)
+        lsn = await alog.append("after")
+        while True:
+            try:
+                return await alog.wait(lsn, timeout=0.005)
+            except DuraLogTimeoutError:
+                pass
 
     run(main())
 
@@ -258,7 +300,7 @@ def test_a_full_ring_suspends_the_coroutine_and_not_the_loop(
         count = fill(idle_alog)
         appends = await suspended(*(idle_alog.append(f"late {n}") for n in range(50)))
         many = await suspended(idle_alog.append_many(["z" * 1000] * 3000))
-        assert len(waiting_threads(idle_alog)) == 1
+        assert len(waiting_threads()) == 1
         serve(idle_alog)
         lsns = await asyncio.gather(*appends, *many)
         assert len(set(lsns)) == 51
@@ -367,9 +409,7 @@ def test_waits_that_ended_too_early_take_no_room(run: Run, idle_alog: AsyncDuraL
             waits = (idle_alog.wait(lsn, timeout=0.001) for _ in range(50))
             results = await asyncio.gather(*waits, return_exceptions=True)
             assert all(isinstance(each, DuraLogTimeoutError) for each in results)
-        inbox = _waiting.watch(idle_alog._log, "durable").inbox(
-            idle_alog._log, asyncio.get_running_loop()
-        )
+        inbox = _waiting.watch().inbox(idle_alog._log, "durable", asyncio.get_running_loop())
         assert len(inbox._waits) <= 100
         lasting.cancel()
         await asyncio.wait([lasting])
@@ -572,7 +612,7 @@ def test_many_followers_wait_by_means_of_one_thread(run: Run, alog: AsyncDuraLog
         for n in range(10):
             await alog.append(f"committed {n}")
             await alog.append(f"durable {n}", level="durable", timeout=120)
-            assert len(waiting_threads(alog)) <= 1
+            assert len(waiting_threads()) <= 1
         expected = [f"{level} {n}" for n in range(10) for level in ("committed", "durable")]
         assert await asyncio.gather(*followers) == [expected] * 50
 
@@ -606,7 +646,7 @@ def test_a_follower_goes_on_when_the_log_is_served_again(run: Run, alog: AsyncDu
 def test_followers_end_with_their_handle_or_their_task(run: Run, alog: AsyncDuraLog) -> None:
     async def main() -> None:
         closed, cancelled = await suspended(first(1, alog.follow()), first(1, alog.follow()))
-        while not waiting_threads(alog):
+        while not waiting_threads():
             await asyncio.sleep(0)
         cancelled.cancel()
         await asyncio.wait([cancelled])
@@ -650,7 +690,7 @@ def test_damage_comes_behind_all_that_precedes_it(run: Run, alog: AsyncDuraLog) 
 def test_a_forked_child_has_a_loop_and_a_thread_of_its_own(run: Run, alog: AsyncDuraLog) -> None:
     async def child() -> None:
         await asyncio.gather(*(alog.append("child", level="durable") for _ in range(100)))
-        assert len(waiting_threads(alog)) == 1
+        assert len(waiting_threads()) == 1
 
     async def main() -> None:
         appends = [alog.append("parent", level="durable", timeout=120) for _ in range(100)]
@@ -742,9 +782,9 @@ def test_a_thread_without_work_ends(
     async def main() -> None:
         for _ in range(3):
             await alog.append("x", level="durable", timeout=120)
-            for thread in waiting_threads(alog):
+            for thread in waiting_threads():
                 await asyncio.get_running_loop().run_in_executor(None, thread.join)
-            assert waiting_threads(alog) == []
+            assert waiting_threads() == []
 
     run(main())
 
