@@ -11,20 +11,28 @@
  * with what the process then does in private, so the checker tries each order in which such
  * accesses can happen.
  *
+ * Who attaches in a dead one's place takes the next number and an entry of the table that is free
+ * or a dead one's, as region/attachment.c does, and may be killed on the way. Entries come back;
+ * numbers do not. Who closes its handle clears its entry before its lock goes, and may leave a
+ * reservation open: to the ring that is a death. A flusher that is killed takes all that it knew
+ * along; what its successor goes on from is the durable LSN, the disk and the ring.
+ *
  * NOT MODELLED. Weak memory: here each access is seen by all at once, in order; the table at the
  * top of ring.c says which orderings make that so. Wake-ups: a process that waits here sees the
  * change it waits for; wake.pml is about that. A torn word: word_read() takes a first half that
  * is the same before and after as proof of a consistent snapshot, which holds since no first half
- * ever comes back (position_rises, below); so to read a word is one step. What the proof of death
- * is made of: here `gone` is true of an attachment whose process is no more. The private copy of
- * the head, which is only ever older than the head. Several records in one extent.
+ * ever comes back (position_rises, below); so to read a word is one step. Why the
+ * kernel keeps an attachment's lock for just as long as its process can store: attachment.h tells.
+ * The private copy of the head, which is only ever older than the head. Several records in one
+ * extent. Several frames in flight: they become durable in order.
  *
  * NOT A MUTANT. An owner that finishes with a plain store of the extent and then of the position,
  * in place of the CAS, does no harm: helpers touch only a stale header, the flusher only a dead
  * owner's. The CAS is there for its barrier, which the doorbell needs, and to refuse a finish
  * that comes twice.
  *
- * Knows src/ring/ring.c, and the flusher's use of it. Changes only together with them. */
+ * Knows src/ring/ring.c, src/region/attachment.c, and the flusher's use of them. Changes only
+ * together with them. */
 
 /* ---- How much is tried ----------------------------------------------------------------------- */
 
@@ -42,6 +50,9 @@
 #endif
 #ifndef ATTACHMENTS
 #define ATTACHMENTS 3 /* in all: one producer that was killed finds a successor */
+#endif
+#ifndef ENTRIES
+#define ENTRIES PRODUCERS /* of the table */
 #endif
 
 /* ---- Shared memory --------------------------------------------------------------------------- */
@@ -86,7 +97,11 @@ byte durable, head; /* all below is durable, is free for new extents; the flushe
 
 byte written;               /* the disk holds all below, of the present flusher's segments */
 bit gone[ATTACHMENTS + 1];  /* the attachment's process is no more: it stores nothing any more */
-byte attached = PRODUCERS;  /* attachments made: the last one's id */
+byte attached = PRODUCERS;  /* numbers given out */
+bit locked[ATTACHMENTS + 1]; /* by the kernel's book: what proves that an attachment lives */
+bit begun;
+bit ring_lock;              /* held by who attaches */
+byte entry[ENTRIES];        /* of the table of attachments: a number, 0 if free */
 byte ended;                 /* producers that will do nothing any more */
 
 /* What the properties are judged by: what was really done at the extents between head and tail.
@@ -155,6 +170,22 @@ inline consumed_as_finished(word_, lsn)
 inline bytes_are_the_owners(lsn, length_)
 {
     assert(bytes[UNIT(lsn)] == (lsn) + 1 && bytes[UNIT(lsn + length_ - 1)] == (lsn) + 1)
+}
+
+/* The disk gets each extent once and in order: a successor goes on where it ends. */
+inline successor_begins_where_the_disk_ends()
+{
+    assert(next == written)
+}
+
+/* Who lives has an entry that is its own, and a number that is nobody else's. */
+inline entry_is_own()
+{
+    assert(entry[place] == me)
+}
+inline number_is_new()
+{
+    assert(!locked[number] && !gone[number])
 }
 
 /* Nothing is announced that is not on the disk; no memory is given back that holds what is not
@@ -240,18 +271,92 @@ inline ring_finish(lsn, extent_, state_)
     OR_DIE
 }
 
+/* attachment_create(), by parts, for one that has no number yet: while that is so, its death
+ * matters to nobody. Uses `number`, and leaves it empty. */
+#define OR_GIVE_UP     } :: atomic { FREE_RING_LOCK; number = 0; ended++; goto done } fi
+#define OR_DIE_HOLDING } :: atomic { FREE_RING_LOCK; gone[me] = 1; goto killed } fi
+#ifdef RING_LOCK_IGNORED
+#define HOLD_RING_LOCK skip
+#define FREE_RING_LOCK skip
+#else
+#define HOLD_RING_LOCK ring_lock == 0 -> ring_lock = 1
+#define FREE_RING_LOCK ring_lock = 0
+#endif
+
+inline take_number()
+{
+    STEP
+        if
+        :: attached < ATTACHMENTS -> attached++; number = attached
+        :: else -> FREE_RING_LOCK; ended++; goto done
+        fi
+    OR_GIVE_UP
+}
+
+inline find_entry()
+{
+    STEP
+#ifdef ENTRY_UNASKED
+        place = number % ENTRIES
+#else
+        place = 0;
+        do
+        :: place < ENTRIES && entry[place] != 0 && locked[entry[place]] -> place++
+        :: else -> break
+        od;
+        if
+        :: place == ENTRIES -> place = 0; number = 0; FREE_RING_LOCK; ended++; goto done
+        :: else -> skip
+        fi
+#endif
+    OR_GIVE_UP
+}
+
+inline lock_number()
+{
+#ifdef OWNER_IS_ENTRY
+    atomic { me = 1 + place; gone[me] = 0; locked[me] = 1; number = 0 }
+#else
+    STEP
+        number_is_new();
+#ifndef UNLOCKED
+        locked[number] = 1;
+#endif
+        me = number; number = 0
+    OR_GIVE_UP
+#endif
+}
+
+inline enter()
+{
+    STEP entry[place] = me OR_DIE_HOLDING;
+    STEP entry_is_own(); FREE_RING_LOCK OR_DIE_HOLDING
+}
+
 /* ---- A producer ------------------------------------------------------------------------------ */
 
 active [PRODUCERS] proctype producer()
 {
     byte me = _pid + 1; /* the attachment */
+    byte number;        /* one that it does not hold the lock of yet */
+    byte place;         /* of its entry */
     word seen, found;   /* snapshots of the tail, of a header */
     byte start, length; /* of the extent */
     byte outcome;       /* COMMITTED, DISCARDED */
     byte rounds;
 
+    atomic { /* those who begin are attached: all at once, before anybody moves */
+        do
+        :: place < PRODUCERS && entry[place] == 0 && !begun ->
+            entry[place] = place + 1; locked[place + 1] = 1; place++
+        :: else -> break
+        od;
+        begun = 1; place = me - 1
+    }
+
 reserve: /* ring_reserve() */
     STEP
+        entry_is_own();
         COPY(seen, tail);
         if
         :: seen.position < LSN_LAST -> length = 1
@@ -314,21 +419,25 @@ refused:
 wait_for_room:
     atomic { HAS_ROOM(tail.position, length) -> length = 0; goto reserve }
 
-killed: /* perhaps another process attaches, at any time from now on */
+killed: /* perhaps it had closed its handle; another process attaches, at any time from now on */
     atomic {
         FORGET(seen); FORGET(found); start = 0; length = 0; outcome = 0; rounds = 0;
         if
-        :: attached < ATTACHMENTS ->
-            attached++;
-#ifdef IDS_REUSED
-            gone[me] = 0;
-#else
-            me = attached;
-#endif
-            goto reserve
-        :: ended++
+        :: entry[place] == me -> entry[place] = 0
+        :: skip
+        fi;
+        locked[me] = 0; me = 0; place = 0;
+        if
+        :: attached < ATTACHMENTS -> skip
+        :: ended++; goto done
         fi
     }
+    atomic { HOLD_RING_LOCK };
+    take_number();
+    find_entry();
+    lock_number();
+    enter();
+    goto reserve;
 done:
     skip
 }
@@ -358,9 +467,20 @@ active proctype flusher()
 killed: /* a successor: store_open() cuts off what lies beyond the durable LSN */
     atomic {
         gone[me] = 0; FORGET(seen); FORGET(found); open = 0; rounds = 0;
-        next = durable;
         durable_is_written();
-        written = durable
+#if defined(SUCCESSOR_TRUSTS_HEAD)
+        next = head;
+#elif defined(SUCCESSOR_TRUSTS_TAIL)
+        next = tail.position;
+#elif defined(SUCCESSOR_TRUSTS_DISK)
+        next = written;
+#else
+        next = durable;
+#endif
+#ifndef DISK_NOT_CUT
+        written = durable;
+#endif
+        successor_begins_where_the_disk_ends()
     }
 #ifndef HEAD_LEFT_BEHIND
     STEP advance_head(durable) OR_DIE; /* take_over() */
@@ -439,7 +559,7 @@ resolve: /* orphan_resolve(): ring_find_open() */
 #ifdef ABORT_BY_TIMEOUT
     :: open -> skip
 #else
-    :: open && gone[OWNER(open)] -> skip /* proven by attachment_alive() */
+    :: open && !locked[OWNER(open)] -> skip /* attachment_alive() */
 #endif
     fi;
 #ifdef ABORT_BY_STORE
