@@ -151,9 +151,10 @@ fuzzers-built:
 	    SANITIZE=address,undefined,fuzzer-no-link fuzzers
 
 fuzzers: $(FUZZERS)
-$(FUZZERS): $(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/libshmwal.a
+$(FUZZERS): $(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/tests/inner.a $(B)/libshmwal.a
 	@mkdir -p $(@D)
-	$(CC) $(LD_FLAGS) -fsanitize=fuzzer -o $@ $^
+	$(CC) $(LD_FLAGS) -fsanitize=fuzzer -o $@ $^ \
+	    $$(sed -n '1,10s/.*LDFLAGS: *\([^*]*\).*/\1/p' tests/fuzz/fuzz_$*.c)
 
 .SECONDARY: $(TEST_C:%.c=$(B)/obj/%.o)
 
