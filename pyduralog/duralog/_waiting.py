@@ -75,7 +75,12 @@ class Inbox:
         wait = Wait(lsn, next(self._numbers), self.loop.create_future())
         heappush(self._waits, wait)
         if self._waits[0] is wait:
-            self._watch.ask(self, wait)
+            try:
+                self._watch.ask(self, wait)
+            except RuntimeError:  # no thread can be had
+                wait.future.cancel()
+                self.abandon()
+                raise
         return wait.future
 
     def abandon(self) -> None:
@@ -228,7 +233,11 @@ class Watch:
 
         if log not in self._starting:
             self._starting.add(log)
-            threading.Thread(target=start, name="duralog starts a flusher", daemon=True).start()
+            thread = threading.Thread(target=start, name="duralog starts a flusher", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # none can be had: the other logs wait for this one
+                start()
 
     def _look(self, inbox: Inbox, wait: Wait, timeout: float) -> None:
         """Tells the inbox if the handle's own wait fails, which has the error. It starts a flusher

@@ -208,6 +208,62 @@ def test_one_thread_waits_for_many_logs_one_of_which_hangs(
     run(main())
 
 
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of threads that cannot be started."""
+    names: set[str] = set()
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name in names:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    return names
+
+
+def test_a_thread_that_cannot_be_had_is_told_and_asked_for_again(
+    run: Run, alog: AsyncDuraLog, no_threads: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from duralog import _waiting
+
+    monkeypatch.setattr(_waiting, "IDLE_S", 0.01)
+    _waiting.wake()
+    for thread in waiting_threads():  # those of earlier tests
+        thread.join()
+    no_threads.add("duralog")
+
+    async def main() -> None:
+        lsn = await alog.append("x")
+        durable = alog.durable_lsn
+        ahead = _waiting.watch().inbox(alog._log, "durable", asyncio.get_running_loop(), True)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="new thread"):
+                ahead.add(durable + (1 << 40))
+        assert ahead._waits == []
+        no_threads.clear()
+        await alog.wait(lsn, timeout=120)
+        later = ahead.add(alog.durable_lsn + 1)
+        await alog.append("y")
+        await later
+
+    run(main())
+
+
+def test_without_a_thread_for_it_a_flusher_is_replaced_all_the_same(
+    run: Run, alog: AsyncDuraLog, no_threads: set[str]
+) -> None:
+    no_threads.add("duralog starts a flusher")
+
+    async def main() -> None:
+        await alog.append("before", level="durable", timeout=120)
+        os.kill(flusher_of(alog), signal.SIGKILL)
+        await alog.append("after", level="durable", timeout=120)
+
+    run(main())
+
+
 def test_who_waits_often_and_briefly_has_a_dead_flusher_replaced(
     run: Run, alog: AsyncDuraLog
 ) -> None:
