@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * LDFLAGS: -Wl,--wrap=sys_pwrite_full -Wl,--wrap=sys_allocate -Wl,--wrap=sys_futex_wait
+ * LDFLAGS: -Wl,--wrap=sys_pwrite_full -Wl,--wrap=sys_allocate -Wl,--wrap=sys_futex_wait_any
  *
  * The flusher: as a process of its own, and run in a forked child whose writes can be made to
  * fail. */
@@ -65,13 +65,16 @@ int __wrap_sys_allocate(int fd, uint64_t bytes)
 
 static _Atomic int sleeps, wakes; /* of this process's threads */
 
-int __real_sys_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
-int __wrap_sys_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
-int __wrap_sys_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
+int __real_sys_futex_wait_any(const struct sys_futex_seen *words, uint32_t count,
+                              int64_t deadline_ns);
+int __wrap_sys_futex_wait_any(const struct sys_futex_seen *words, uint32_t count,
+                              int64_t deadline_ns);
+int __wrap_sys_futex_wait_any(const struct sys_futex_seen *words, uint32_t count,
+                              int64_t deadline_ns)
 {
     atomic_fetch_add(&sleeps, 1);
-    int woken = __real_sys_futex_wait(word, expected, deadline_ns);
-    if (woken == 0)
+    int woken = __real_sys_futex_wait_any(words, count, deadline_ns);
+    if (woken >= 0)
         atomic_fetch_add(&wakes, 1);
     return woken;
 }
