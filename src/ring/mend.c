@@ -69,9 +69,12 @@ void ring_mend_tail(const struct ring *ring, uint64_t lsn, uint64_t span_max)
 uint64_t ring_skip_damage(const struct ring *ring, uint64_t lsn, uint64_t span_max)
 {
     struct ring_header tail = ring_read_tail(ring);
-    uint64_t next = lsn + RING_UNIT;
-    while (next < tail.position && next - lsn < span_max && !begins_at(ring, tail, next, span_max))
+    uint64_t next = lsn + RING_UNIT, span;
+    while (next < tail.position && !begins_at(ring, tail, next, span_max))
         next += RING_UNIT;
-    ring_force_discarded(ring, lsn, next - lsn);
+    for (uint64_t at = lsn; at < next; at += span) {
+        span = next - at < span_max ? next - at : span_max;
+        ring_force_discarded(ring, at, span);
+    }
     return next - lsn;
 }

@@ -44,8 +44,9 @@ enum ring_condition ring_examine(const struct ring *ring, uint64_t lsn, uint64_t
 /* Sets the tail to where the extents end that make sense. */
 void ring_mend_tail(const struct ring *ring, uint64_t lsn, uint64_t span_max);
 
-/* Makes what stands at `lsn` a discarded extent that ends where the next one begins that makes
- * sense, or is `span_max` long and leaves the rest to the next call; its length. */
+/* Makes what stands from `lsn` to the next extent that makes sense, or to the tail's end, discarded
+ * extents; their length. None is longer than `span_max`, and all at once: one whose end leads to no
+ * other would itself count as damage. */
 uint64_t ring_skip_damage(const struct ring *ring, uint64_t lsn, uint64_t span_max);
 
 #endif

@@ -345,12 +345,25 @@ START_TEST(ring_tail_is_mended_to_the_end_of_what_is_sound)
 }
 END_TEST
 
+/* The tail was moved far ahead, over headers that were never used. */
+START_TEST(ring_skips_damage_that_is_longer_than_any_extent)
+{
+    uint64_t span_max = SIZE / 8;
+    tail.word.AO_val1 = SIZE - 64;
+    ck_assert_int_eq(ring_examine(&ring, 0, span_max), RING_BROKEN);
+    ck_assert_uint_eq(ring_skip_damage(&ring, 0, span_max), SIZE - 64);
+    for (uint64_t lsn = 0; lsn < SIZE - 64; lsn += ring_extent_span(ring_read(&ring, lsn).extent))
+        ck_assert_int_eq(ring_examine(&ring, lsn, span_max), RING_FINISHED);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ring");
     TCase *steps = tcase_create("steps");
     tcase_add_checked_fixture(steps, setup, teardown);
     tcase_add_test(steps, ring_reserves_extents_end_to_end);
+    tcase_add_test(steps, ring_skips_damage_that_is_longer_than_any_extent);
     tcase_add_test(steps, ring_reserve_fails_when_full_and_changes_nothing);
     tcase_add_test(steps, ring_gives_room_back_when_the_head_moves);
     tcase_add_test(steps, ring_reserve_completes_the_header_before_it);
