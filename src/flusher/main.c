@@ -97,18 +97,19 @@ static int detach(void)
     dup2(answer, 3);
     close_range(4, ~0U, 0);
     fcntl(3, F_SETFD, FD_CLOEXEC);
-    umask(077);
     return chdir("/") < 0 ? -errno : 3;
 }
 
 /* stderr goes to LOG/flusher.log from here on. */
 static void log_to_file(const struct flusher *flusher)
 {
+    struct stat status;
     int fd = openat(flusher->directory.fd, "flusher.log",
-                    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+                    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0)
         return;
-    dup2(fd, STDERR_FILENO);
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) /* and no FIFO that nobody reads */
+        dup2(fd, STDERR_FILENO);
     close(fd);
 }
 
@@ -142,6 +143,7 @@ int main(int count, char **words)
     struct flusher flusher;
     int answer_fd = -1;
     argp_err_exit_status = 2;
+    umask(077);
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error that can be told then */
     argp_parse(&argp, count, words, 0, NULL, &arguments);
     if (arguments.detach && (answer_fd = detach()) < 0) {

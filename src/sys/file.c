@@ -20,9 +20,32 @@ enum { TRANSFER_BYTES_MAX = 1 << 30 };
         result_ < 0 ? -errno : result_;                                                            \
     })
 
-int sys_openat(int directory, const char *name, int flags, mode_t mode)
+static int open_file(int directory, const char *name, int flags, mode_t mode)
 {
     return (int)RETRY(openat(directory, name, flags | O_CLOEXEC | O_NOFOLLOW, mode));
+}
+
+/* Where it cannot be given (a file system without modes), who opens the file next will tell. */
+static int make_file(int directory, const char *name, int flags, mode_t mode)
+{
+    int fd = open_file(directory, name, flags | O_EXCL, mode);
+    if (fd >= 0)
+        (void)!fchmod(fd, mode);
+    return fd;
+}
+
+int sys_openat(int directory, const char *name, int flags, mode_t mode)
+{
+    if (!(flags & O_CREAT))
+        return open_file(directory, name, flags, 0);
+    for (;;) {
+        int fd = make_file(directory, name, flags, mode);
+        if (fd != -EEXIST || (flags & O_EXCL))
+            return fd;
+        fd = open_file(directory, name, flags & ~O_CREAT, 0);
+        if (fd != -ENOENT) /* else it has just gone */
+            return fd;
+    }
 }
 
 /* Not retried: on Linux the descriptor is gone even when close reports EINTR. */
@@ -36,9 +59,26 @@ int sys_fstat(int fd, struct stat *status)
     return (int)RETRY(fstat(fd, status));
 }
 
+/* The directory may not be opened yet, only named; and the name may be another's by now. */
+static void give_owner(int directory, const char *name, mode_t mode)
+{
+    struct stat status;
+    char link[32];
+    int fd = open_file(directory, name, O_PATH | O_DIRECTORY, 0);
+    if (fd < 0)
+        return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (fstat(fd, &status) == 0 && status.st_uid == geteuid() && (mode & S_IRWXU & ~status.st_mode))
+        (void)!chmod(link, (status.st_mode & 07777) | (mode & S_IRWXU));
+    close(fd);
+}
+
 int sys_mkdirat(int directory, const char *name, mode_t mode)
 {
-    return (int)RETRY(mkdirat(directory, name, mode));
+    int error = (int)RETRY(mkdirat(directory, name, mode));
+    if (error == 0)
+        give_owner(directory, name, mode);
+    return error;
 }
 
 int sys_renameat(int directory, const char *from, int to_directory, const char *to)

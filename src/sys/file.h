@@ -15,10 +15,12 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-/* O_CLOEXEC and O_NOFOLLOW are always added. Returns the descriptor. */
+/* O_CLOEXEC and O_NOFOLLOW are always added. A file that it makes has just `mode`, whatever the
+ * umask is. Returns the descriptor. */
 int sys_openat(int directory, const char *name, int flags, mode_t mode);
 int sys_close(int fd);
 int sys_fstat(int fd, struct stat *status);
+/* The umask takes nothing from the owner. */
 int sys_mkdirat(int directory, const char *name, mode_t mode);
 int sys_renameat(int directory, const char *from, int to_directory, const char *to);
 int sys_unlinkat(int directory, const char *name);
