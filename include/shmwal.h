@@ -45,11 +45,24 @@
  *   Threads    A handle may be used by any number of threads at once; shmwal_close must be the
  *              last use. A reader is for one thread at a time.
  *   Fork       A handle works on in a forked child: its first use there attaches anew by itself. A
- *              slot reserved before a fork belongs to the parent alone. The library starts no
- *              thread and installs no handler, and a handle keeps no file descriptor open: a
- *              program may close all those that it does not know.
- *   Signals    shmwal_append may be called from a signal handler on a handle that this process has
- *              used before.
+ *              slot reserved before a fork belongs to the parent alone. Another thread may be in
+ *              the middle of anything: a child inherits no lock, and keeps nobody alive. A raw
+ *              clone is noticed too, but what other threads were opening just then the child
+ *              holds until it ends. A vfork child counts as a thread of its parent. A reader works
+ *              on in a child, each process from its own place. exec ends an attachment, as any end
+ *              of the process does: open reservations become fillers. The library starts no
+ *              thread and installs no signal handler, and a handle keeps no file descriptor open:
+ *              a program may close all those that it does not know.
+ *   Signals    shmwal_append and its variants, commit and discard may be called from a signal
+ *              handler, on a handle that this process has used before, whatever it interrupted.
+ *              Give a time-out of 0: a handler that waits for room may wait for the append that it
+ *              has interrupted. One that jumps out of an append or wait (siglongjmp) may leave a
+ *              reservation open, which holds everything back until the handle is closed; none may
+ *              jump out of another function.
+ *   Threads'   A slot is its handle's: after pthread_exit another thread may commit it. Waits of
+ *   ends       shmwal_wait, and for room, act on pthread_cancel within some 50 ms, with nothing
+ *              held; no other function is a cancellation point. Asynchronous cancellation of an
+ *              append is as a jump out of it.
  *   Time       Time-outs are nanoseconds of CLOCK_MONOTONIC: -1 no limit, 0 do not wait.
  *   Errors     that callers branch on:
  *                -ETIMEDOUT  the deadline passed

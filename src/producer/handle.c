@@ -8,6 +8,7 @@
 #include "format/uuid.h"
 #include "producer/launch.h"
 #include "sys/lock.h"
+#include "sys/thread.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -75,6 +76,7 @@ SHMWAL_API int shmwal_open(const char *path, const shmwal_options *given, shmwal
 {
     shmwal_options options;
     struct directory directory;
+    NOT_CANCELLED;
     if (path == NULL || log == NULL)
         return fail(EINVAL, "shmwal_open needs a path and a place for the handle");
     int error = check_options(given, &options);
@@ -105,6 +107,7 @@ SHMWAL_API int shmwal_open(const char *path, const shmwal_options *given, shmwal
 SHMWAL_API int shmwal_create(const char *path, const shmwal_options *given)
 {
     shmwal_options options;
+    NOT_CANCELLED;
     int error = check_options(given, &options);
     if (error == 0 && path == NULL)
         error = fail(EINVAL, "shmwal_create needs a path");
@@ -126,6 +129,7 @@ static int reopen_directory(const shmwal *log, struct directory *directory)
 
 SHMWAL_API int shmwal_close(shmwal *log)
 {
+    NOT_CANCELLED;
     if (log == NULL)
         return 0;
     if (atomic_load(&log->generation) == process_generation()) {
@@ -146,6 +150,7 @@ SHMWAL_API int shmwal_close(shmwal *log)
 int handle_attach(shmwal *log)
 {
     struct directory directory;
+    NOT_INTERRUPTED;
     int error = reopen_directory(log, &directory);
     if (error < 0)
         return error;
@@ -203,7 +208,7 @@ static int start_locked(shmwal *log, const struct directory *directory, bool aft
     }
 }
 
-int handle_start_flusher(shmwal *log, bool after_stop)
+static int start_flusher(shmwal *log, bool after_stop, bool wait_for_others)
 {
     struct directory directory;
     if (log->flags & SHMWAL_NO_FLUSHER)
@@ -213,8 +218,11 @@ int handle_start_flusher(shmwal *log, bool after_stop)
     int error = reopen_directory(log, &directory);
     if (error < 0)
         return error;
-    error = sys_lock_wait(directory.lock_fd, LOCK_START);
-    if (error < 0) {
+    error = wait_for_others ? sys_lock_wait(directory.lock_fd, LOCK_START)
+                            : sys_lock_try(directory.lock_fd, LOCK_START);
+    if (error == -EAGAIN) {
+        error = 0; /* somebody else is at it */
+    } else if (error < 0) {
         error = fail_errno(-error, "%s/lock cannot be locked", log->path);
     } else {
         error = start_locked(log, &directory, after_stop);
@@ -222,6 +230,18 @@ int handle_start_flusher(shmwal *log, bool after_stop)
     }
     directory_close(&directory);
     return error;
+}
+
+int handle_start_flusher(shmwal *log, bool after_stop)
+{
+    return start_flusher(log, after_stop, true);
+}
+
+int handle_revive_flusher(shmwal *log)
+{
+    NOT_INTERRUPTED;
+    int error = start_flusher(log, false, false);
+    return error == -EMFILE || error == -ENFILE ? 0 : error;
 }
 
 SHMWAL_API const char *shmwal_path(const shmwal *log)

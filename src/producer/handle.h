@@ -58,4 +58,10 @@ static inline int handle_flusher_usable(const shmwal *log)
  * started. `after_stop`: also in place of one that was told to stop. */
 int handle_start_flusher(shmwal *log, bool after_stop);
 
+/* The same for who waits and will look again soon: one that died is replaced, unless somebody else
+ * is about it. A process without a descriptor left cannot look, and that is no failure: most likely
+ * the flusher is only slow. No signal handler runs meanwhile, since one that jumped out would leave
+ * locks behind. */
+int handle_revive_flusher(shmwal *log);
+
 #endif

@@ -196,7 +196,8 @@ static int understand_answer(char *answer, const char *file, const char *path)
     return fail_about(subject, fail(error, "%s", answer + read));
 }
 
-/* Reads until the flusher closes its end: it serves, or has said why not. */
+/* Reads a line: the flusher serves, or has said why not. Or until the pipe is closed, which a child
+ * that this process has just forked may keep open for ever. */
 static int read_answer(int fd, const char *file, const char *path)
 {
     char answer[ANSWER_BYTES];
@@ -220,6 +221,8 @@ static int read_answer(int fd, const char *file, const char *path)
         if (got <= 0)
             break;
         used += (size_t)got;
+        if (memchr(answer, '\n', used) != NULL)
+            break;
     }
     answer[used] = 0;
     return understand_answer(answer, file, path);

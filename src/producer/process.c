@@ -3,10 +3,10 @@
 #include "producer/process.h"
 
 #include "base/error.h"
+#include "sys/fork.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <sys/mman.h>
 
 struct process_page {
     _Atomic uint32_t generation;
@@ -25,13 +25,11 @@ static int prepare_errno;
 
 static void prepare(void)
 {
-    void *fresh =
-        mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (fresh == MAP_FAILED || madvise(fresh, sizeof *page, MADV_WIPEONFORK) < 0) {
+    page = sys_fork_wiped_page();
+    if (page == NULL) {
         prepare_errno = errno;
         return;
     }
-    page = fresh;
     atomic_store(&process_generation_word, &page->generation);
 }
 

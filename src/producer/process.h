@@ -7,7 +7,7 @@
  * remembers the generation in which it attached. The page holds a mutex too: wiped, it is unlocked
  * in the child whatever the parent's threads were doing.
  *
- * Knows base. */
+ * Knows sys/fork.h, base. */
 #ifndef PRODUCER_PROCESS_H
 #define PRODUCER_PROCESS_H
 

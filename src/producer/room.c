@@ -28,6 +28,7 @@
 #include "sys/futex.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,10 +87,11 @@ __attribute__((noinline, cold)) static int reserve_waiting(shmwal *log, uint64_t
             return fail_full(log, span, timeout_ns);
         region_ask_flusher(region);
         int64_t check = now + FLUSHER_CHECK_MS * NS_PER_MS;
+        pthread_testcancel(); /* nothing is held here */
         int woken = sys_futex_wait(&region->state->room_sequence, seen,
                                    check < deadline ? check : deadline);
         if (woken == -ETIMEDOUT) /* at the deadline too, as in producer/wait.c */
-            error = handle_start_flusher(log, false);
+            error = handle_revive_flusher(log);
         if (error < 0)
             return error;
     }

@@ -13,6 +13,7 @@
 #include "store/store.h"
 #include "sys/clock.h"
 #include "sys/lock.h"
+#include "sys/thread.h"
 
 #include <errno.h>
 #include <string.h>
@@ -92,6 +93,7 @@ static int fill_lsns(const struct directory *directory, bool running, shmwal_sta
 
 SHMWAL_API int shmwal_get_status(const char *path, shmwal_status *status)
 {
+    NOT_CANCELLED;
     struct directory directory;
     shmwal_status found = {.size = sizeof found};
     if (path == NULL || status == NULL || status->size != sizeof *status)

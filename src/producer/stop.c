@@ -15,6 +15,7 @@
 #include "sys/futex.h"
 #include "sys/lock.h"
 #include "sys/process.h"
+#include "sys/thread.h"
 
 #include <errno.h>
 
@@ -95,6 +96,7 @@ static int stop_flusher(const struct directory *directory, int64_t timeout_ns)
 
 SHMWAL_API int shmwal_stop(const char *path, int64_t timeout_ns)
 {
+    NOT_CANCELLED;
     struct directory directory;
     if (path == NULL)
         return fail(EINVAL, "shmwal_stop needs a path");

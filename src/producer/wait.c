@@ -18,6 +18,7 @@
 #include "sys/futex.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 enum {
     FLUSHER_CHECK_MS = 50, /* as long a killed flusher goes unnoticed by a waiter */
@@ -131,7 +132,7 @@ static int check_flusher(const shmwal_target *target)
 {
     int error = 0;
     if (!(target->flags & SHMWAL_NO_START))
-        error = handle_start_flusher(target->log, false);
+        error = handle_revive_flusher(target->log);
     else if (!region_is_served(&target->log->region))
         error =
             fail(EOWNERDEAD, "%s: no flusher serves it: the last one has died", target->log->path);
@@ -227,6 +228,7 @@ static int wait_any(shmwal_target *targets, size_t count, int64_t timeout_ns,
             return wait.settled;
         if (now >= deadline)
             return -ETIMEDOUT;
+        pthread_testcancel(); /* nothing is held here */
         sys_futex_wait_any(wait.places, wait.placed, next_look(&wait, now, deadline));
     }
 }

@@ -8,6 +8,7 @@
 #include "shmwal.h"
 #include "sys/clock.h"
 #include "sys/file.h"
+#include "sys/thread.h"
 #include "sys/watch.h"
 
 #include <errno.h>
@@ -87,6 +88,7 @@ take_records(struct shmwal_reader *reader, shmwal_record *records, size_t capaci
 SHMWAL_API int shmwal_reader_next_batch(shmwal_reader *reader, shmwal_record *records,
                                         size_t capacity)
 {
+    NOT_CANCELLED;
     if (reader == NULL || records == NULL || capacity == 0)
         return fail(EINVAL, "shmwal_reader_next_batch needs a reader and room for records");
     if (capacity > INT32_MAX)
@@ -140,6 +142,7 @@ static int open_walk(struct shmwal_reader *reader, uint64_t from_lsn)
 
 SHMWAL_API int shmwal_reader_open(const char *path, uint64_t from_lsn, shmwal_reader **reader)
 {
+    NOT_CANCELLED;
     if (path == NULL || reader == NULL)
         return fail(EINVAL, "shmwal_reader_open needs a path and a place for the reader");
     shmwal_reader *fresh = calloc(1, sizeof *fresh);
@@ -198,6 +201,7 @@ static int wait_for_more(struct shmwal_reader *reader, int64_t deadline)
 
 SHMWAL_API int shmwal_reader_wait(shmwal_reader *reader, int64_t timeout_ns)
 {
+    NOT_CANCELLED;
     if (reader == NULL)
         return fail(EINVAL, "shmwal_reader_wait needs a reader");
     int got = wait_for_more(reader, deadline_from_timeout(timeout_ns));
@@ -222,6 +226,7 @@ SHMWAL_API int shmwal_reader_damage(const shmwal_reader *reader, shmwal_damage *
 
 SHMWAL_API int shmwal_reader_salvage(shmwal_reader *reader, shmwal_hole *hole)
 {
+    NOT_CANCELLED;
     if (reader == NULL || hole == NULL)
         return fail(EINVAL, "shmwal_reader_salvage needs a reader and room for a hole");
     struct walk *walk = &reader->walk;
@@ -240,6 +245,7 @@ SHMWAL_API int shmwal_reader_salvage(shmwal_reader *reader, shmwal_hole *hole)
 
 SHMWAL_API int shmwal_reader_close(shmwal_reader *reader)
 {
+    NOT_CANCELLED;
     if (reader == NULL)
         return 0;
     walk_close(&reader->walk);

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "reader/walk.h"
 #include "shmwal.h"
+#include "sys/thread.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -126,6 +127,7 @@ SHMWAL_API int shmwal_verify(const char *path, shmwal_verification *result,
                              void (*progress)(void *context, uint64_t done, uint64_t total),
                              void *context)
 {
+    NOT_CANCELLED;
     struct progress report = {.call = progress, .context = context};
     shmwal_verification found = {.size = sizeof found};
     if (path == NULL || result == NULL || result->size != sizeof *result)

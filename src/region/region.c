@@ -8,6 +8,7 @@
 #include "region/shm.h"
 #include "store/store.h"
 #include "sys/file.h"
+#include "sys/fork.h"
 #include "sys/futex.h"
 #include "sys/lock.h"
 
@@ -48,7 +49,7 @@ static int open_existing(const struct directory *directory, bool writing, struct
         return objects->ring_fd;
     objects->state_fd = about_ring(shm_object_open(directory, SHM_STATE, writing));
     if (objects->state_fd < 0)
-        sys_close(objects->ring_fd);
+        sys_fork_close(objects->ring_fd);
     return objects->state_fd < 0 ? objects->state_fd : 0;
 }
 
@@ -74,7 +75,7 @@ static int open_objects(const struct directory *directory, bool writing, struct 
 /* What was made for an attachment that then failed is nobody's: it would lie there for ever. */
 static void abandon_objects(const struct directory *directory, const struct objects *objects)
 {
-    sys_close(objects->ring_fd);
+    sys_fork_close(objects->ring_fd);
     if (objects->made)
         shm_remove(directory);
 }
@@ -140,7 +141,7 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
     error = about_ring(server_check(directory, objects.ring_fd));
     if (error == 0)
         error = map_region(directory, objects.ring_fd, objects.state_fd, ACCESS_PRODUCER, region);
-    sys_close(objects.state_fd);
+    sys_fork_close(objects.state_fd);
     if (error == 0) {
         region->inode = object_inode(objects.ring_fd);
         shm_object_name(directory, SHM_RING, region->name);
@@ -152,7 +153,7 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
     if (error < 0)
         abandon_objects(directory, &objects);
     else
-        sys_close(objects.ring_fd);
+        sys_fork_close(objects.ring_fd);
     /* A flusher that gathers by the interval of others is told of ours. */
     if (error == 0 && atomic_load(&region->control->awaited) == AWAITED_ANYTHING)
         region_wake_flusher(region->control);
@@ -185,9 +186,9 @@ void region_remove_unserved(const struct directory *directory)
             unmap_region(&as_flusher.region);
         }
         if (state_fd >= 0)
-            sys_close(state_fd);
+            sys_fork_close(state_fd);
         if (ring_fd >= 0)
-            sys_close(ring_fd);
+            sys_fork_close(ring_fd);
     }
     sys_unlock(directory->lock_fd, LOCK_RING);
 }
@@ -213,7 +214,7 @@ int region_check_named(const struct directory *directory, const struct region *r
     int fd = shm_object_open(directory, SHM_RING, false);
     bool same = fd >= 0 && object_inode(fd) == region->inode;
     if (fd >= 0)
-        sys_close(fd);
+        sys_fork_close(fd);
     if (same || (fd < 0 && fd != -ENOENT))
         return same ? 0 : about_ring(fd);
     return about_ring(fail(
@@ -230,17 +231,17 @@ int region_look(const struct directory *directory, struct region *region, int *r
     int error = state_fd;
     if (state_fd >= 0) {
         error = map_region(directory, *ring_fd, state_fd, ACCESS_VIEW, region);
-        sys_close(state_fd);
+        sys_fork_close(state_fd);
     }
     if (error < 0 && *ring_fd >= 0)
-        sys_close(*ring_fd);
+        sys_fork_close(*ring_fd);
     return error;
 }
 
 void region_look_away(struct region *region, int ring_fd)
 {
     unmap_region(region);
-    sys_close(ring_fd);
+    sys_fork_close(ring_fd);
 }
 
 int region_attach_flusher(const struct directory *directory, struct region_flusher *flusher)
@@ -253,7 +254,7 @@ int region_attach_flusher(const struct directory *directory, struct region_flush
     if (error == 0) {
         error = map_region(directory, objects.ring_fd, objects.state_fd, ACCESS_FLUSHER,
                            &flusher->region);
-        sys_close(objects.state_fd);
+        sys_fork_close(objects.state_fd);
         if (error == 0) {
             error = about_ring(server_claim(directory, objects.ring_fd));
             if (error < 0)
@@ -290,7 +291,7 @@ int region_check_served(const struct directory *directory)
     if (ring_fd >= 0 || ring_fd == -ENOENT)
         error = about_ring(server_check(directory, ring_fd));
     if (ring_fd >= 0)
-        sys_close(ring_fd);
+        sys_fork_close(ring_fd);
     sys_unlock(directory->lock_fd, LOCK_RING);
     return error;
 }
@@ -306,7 +307,7 @@ void region_release_flusher(const struct directory *directory, struct region_flu
 void region_detach_flusher(struct region_flusher *flusher)
 {
     unmap_region(&flusher->region);
-    sys_close(flusher->ring_fd);
+    sys_fork_close(flusher->ring_fd);
 }
 
 bool region_remove_if_idle(const struct directory *directory, struct flusher_state *state,

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "sys/file.h"
+#include "sys/fork.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,6 +63,8 @@ static int check_object(const struct directory *directory, enum shm_object objec
                     "/dev/shm%s belongs to user %u, the log %s to user %u; remove that file if it "
                     "should not be there",
                     name, status.st_uid, directory->path, owner.st_uid);
+    if (!S_ISREG(status.st_mode))
+        return fail(EACCES, "/dev/shm%s is no shared memory; remove it", name);
     if (status.st_size == 0) /* its creator was interrupted */
         return -ENOENT;
     if ((uint64_t)status.st_size < object_bytes(directory, object))
@@ -72,19 +75,31 @@ static int check_object(const struct directory *directory, enum shm_object objec
     return 0;
 }
 
+/* Not to wait for a writer of a FIFO that somebody has put there. */
+static int open_private(const char *name, bool writing)
+{
+    sys_fork_hold();
+    int fd = shm_open(name, (writing ? O_RDWR : O_RDONLY) | O_NONBLOCK, 0);
+    int error = fd < 0 ? -errno : sys_fork_private(fd);
+    if (error < 0 && fd >= 0)
+        sys_close(fd);
+    sys_fork_release();
+    return error < 0 ? error : fd;
+}
+
 int shm_object_open(const struct directory *directory, enum shm_object object, bool writing)
 {
     char name[SHM_NAME_BYTES];
     shm_object_name(directory, object, name);
-    int fd = shm_open(name, writing ? O_RDWR : O_RDONLY, 0);
-    if (fd < 0 && errno == ENOENT)
+    int fd = open_private(name, writing);
+    if (fd == -ENOENT)
         return -ENOENT; /* an answer, not a failure: no sentence */
     if (fd < 0)
-        return fail_errno(errno, "/dev/shm%s, the ring of %s, cannot be opened", name,
+        return fail_errno(-fd, "/dev/shm%s, the ring of %s, cannot be opened", name,
                           directory->path);
     int error = check_object(directory, object, fd, name);
     if (error < 0) {
-        sys_close(fd);
+        sys_fork_close(fd);
         return error;
     }
     if (object == SHM_RING)
@@ -93,7 +108,7 @@ int shm_object_open(const struct directory *directory, enum shm_object object, b
     ssize_t got = sys_pread_full(fd, &magic, sizeof magic, 0);
     if (got == sizeof magic && magic != 0)
         return fd;
-    sys_close(fd);
+    sys_fork_close(fd);
     if (got >= 0)
         return -ENOENT;
     /* No answer: to make a new ring in its place would lose what is committed in this one. */
@@ -186,14 +201,18 @@ static int map_views(int fd, bool writing, char *base, uint64_t offset_of_bytes,
                      uint64_t ring_bytes)
 {
     int protection = writing ? PROT_READ | PROT_WRITE : PROT_READ;
-    int flags = MAP_SHARED | MAP_FIXED | (writing ? MAP_POPULATE : 0);
+    int flags = MAP_SHARED | MAP_FIXED;
     uint64_t object = offset_of_bytes + ring_bytes;
-    if (mmap(base, object, protection, flags, fd, 0) == MAP_FAILED ||
-        mmap(base + object, ring_bytes, protection, flags, fd, (off_t)offset_of_bytes) ==
-            MAP_FAILED ||
-        madvise(base, object + ring_bytes, MADV_DONTFORK) < 0)
-        return -errno;
-    return 0;
+    sys_fork_hold();
+    bool mapped = mmap(base, object, protection, flags, fd, 0) != MAP_FAILED &&
+                  mmap(base + object, ring_bytes, protection, flags, fd, (off_t)offset_of_bytes) !=
+                      MAP_FAILED &&
+                  madvise(base, object + ring_bytes, MADV_DONTFORK) == 0;
+    int error = mapped ? 0 : -errno;
+    sys_fork_release();
+    if (mapped && writing) /* before Linux 5.14 they come one by one, when they are first used */
+        madvise(base, object + ring_bytes, MADV_POPULATE_WRITE);
+    return error;
 }
 
 int shm_map_ring(const struct directory *directory, int fd, bool writing,
@@ -225,7 +244,7 @@ int shm_map_state(const struct directory *directory, int fd, bool writing,
 {
     int protection = writing ? PROT_READ | PROT_WRITE : PROT_READ;
     void *mapped = mmap(NULL, sizeof **state, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
-    if (mapped == MAP_FAILED || madvise(mapped, sizeof **state, MADV_DONTFORK) < 0)
+    if (mapped == MAP_FAILED)
         return fail_errno(errno, "the state of %s cannot be mapped", directory->path);
     if (((struct flusher_state *)mapped)->magic != REGION_MAGIC) {
         munmap(mapped, sizeof **state);

@@ -18,7 +18,8 @@ enum shm_object { SHM_RING, SHM_STATE };
 void shm_object_name(const struct directory *directory, enum shm_object object,
                      char name[SHM_NAME_BYTES]);
 
-/* Opens an existing object and checks its owner: a descriptor; -ENOENT, -EACCES. */
+/* Opens an existing object and checks its owner: a descriptor, to be closed by sys_fork_close();
+ * -ENOENT, -EACCES. */
 int shm_object_open(const struct directory *directory, enum shm_object object, bool writing);
 
 /* Makes both objects afresh, empty and beginning at `first_lsn`, all memory allocated: a full
@@ -35,7 +36,7 @@ void shm_remove(const struct directory *directory);
 int shm_map_ring(const struct directory *directory, int fd, bool writing,
                  struct ring_control **control, char **headers, char **bytes, size_t *mapped_bytes);
 
-/* Maps the flusher's state, not inherited by fork. */
+/* Maps the flusher's state. A child inherits the mapping: a reader works on in it. */
 int shm_map_state(const struct directory *directory, int fd, bool writing,
                   struct flusher_state **state);
 

@@ -5,7 +5,7 @@
 #include "region/layout.h"
 #include "region/shm.h"
 #include "sys/clock.h"
-#include "sys/file.h"
+#include "sys/fork.h"
 #include "sys/futex.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ int region_view_open(const struct directory *directory, struct region_view *view
     if (fd < 0)
         return fd;
     int error = shm_map_state(directory, fd, false, &state);
-    sys_close(fd);
+    sys_fork_close(fd);
     if (error < 0)
         return error;
     view->state = state;
@@ -33,7 +33,7 @@ int region_view_open(const struct directory *directory, struct region_view *view
         void *control =
             mmap(NULL, sizeof *view->control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         view->control = control == MAP_FAILED ? NULL : control;
-        sys_close(fd);
+        sys_fork_close(fd);
     }
     return 0;
 }

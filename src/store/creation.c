@@ -200,7 +200,9 @@ static int give_meta_its_name(const struct directory *directory)
 
 static int lock_creation(struct directory *directory)
 {
-    directory->lock_fd = sys_openat(directory->fd, "lock", O_RDWR | O_CREAT, 0600);
+    directory->lock_fd = directory_open_lock(directory->fd, true);
+    if (directory->lock_fd == -EBADMSG)
+        return fail(EBADMSG, "%s/lock is not a regular file; remove it", directory->path);
     if (directory->lock_fd < 0)
         return fail_errno(-directory->lock_fd, "cannot open %s/lock", directory->path);
     int error = sys_lock_wait(directory->lock_fd, LOCK_RING);
@@ -258,6 +260,8 @@ int directory_create(const char *path, uint64_t ring_bytes, uint64_t segment_byt
         return fail(ENOMEM, "no memory for a path");
     error = create_at(copy, &directory);
     free(copy);
+    if (directory.lock_fd >= 0)
+        sys_unlock(directory.lock_fd, LOCK_RING); /* a copy of the descriptor may live on */
     directory_close(&directory);
     return error;
 }

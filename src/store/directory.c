@@ -6,6 +6,7 @@
 #include "store/earlier.h"
 #include "store/leftovers.h"
 #include "sys/file.h"
+#include "sys/fork.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -146,15 +147,33 @@ static int read_meta(struct directory *directory)
     return check_meta(directory, got);
 }
 
+int directory_open_lock(int directory, bool writing)
+{
+    struct stat status;
+    int flags = O_NONBLOCK | (writing ? O_RDWR | O_CREAT : O_RDONLY);
+    sys_fork_hold();
+    int fd = sys_openat(directory, "lock", flags, 0600);
+    int error = fd < 0 ? fd : sys_fstat(fd, &status);
+    if (error == 0 && !S_ISREG(status.st_mode))
+        error = -EBADMSG;
+    if (error == 0 && writing)
+        error = sys_fork_private(fd);
+    if (error < 0 && fd >= 0)
+        sys_close(fd);
+    sys_fork_release();
+    return error < 0 ? error : fd;
+}
+
 /* A copy may have come without the lock file, which is empty. */
 static int open_lock(bool writing, struct directory *directory)
 {
-    int flags = writing ? O_RDWR | O_CREAT : O_RDONLY;
-    directory->lock_fd = sys_openat(directory->fd, "lock", flags | O_NONBLOCK, 0600);
+    directory->lock_fd = directory_open_lock(directory->fd, writing);
     if (directory->lock_fd >= 0)
         return 0;
     int error = -directory->lock_fd;
     directory->lock_fd = -1;
+    if (writing && error == EBADMSG)
+        return fail(EBADMSG, "%s/lock is not a regular file; remove it", directory->path);
     if (writing && error == EROFS)
         return fail(
             EROFS,
@@ -199,7 +218,10 @@ int directory_open(const char *path, bool writing, struct directory *directory)
 
 void directory_close(struct directory *directory)
 {
-    int *descriptors[] = {&directory->lock_fd, &directory->segments_fd, &directory->fd};
+    int *descriptors[] = {&directory->segments_fd, &directory->fd};
+    if (directory->lock_fd >= 0)
+        sys_fork_close(directory->lock_fd);
+    directory->lock_fd = -1;
     for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++) {
         if (*descriptors[i] >= 0)
             sys_close(*descriptors[i]);

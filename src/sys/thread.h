@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Starting a thread that no signal goes to: those are for the thread that the program made itself.
+ * And keeping the program's threads from leaving in the middle of what must be finished: a thread
+ * that is cancelled, or jumps out of a signal handler, would leave locks and descriptors behind.
  * Knows nobody. */
 #ifndef SYS_THREAD_H
 #define SYS_THREAD_H
@@ -17,6 +19,41 @@ static inline bool thread_start(pthread_t *thread, void *(*serve)(void *), void 
     bool started = pthread_create(thread, NULL, serve, argument) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return started;
+}
+
+/* Until the end of the block this thread is not cancelled. */
+#define NOT_CANCELLED                                                                              \
+    __attribute__((cleanup(thread_cancel_as_before))) int cancel_before_ = thread_cancel_not()
+
+static inline int thread_cancel_not(void)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+static inline void thread_cancel_as_before(const int *before)
+{
+    pthread_setcancelstate(*before, NULL);
+}
+
+/* Until the end of the block no signal handler runs in this thread, and it is not cancelled. */
+#define NOT_INTERRUPTED                                                                            \
+    NOT_CANCELLED;                                                                                 \
+    __attribute__((cleanup(thread_signals_as_before))) sigset_t signals_before_ =                  \
+        thread_signals_not()
+
+static inline sigset_t thread_signals_not(void)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    return before;
+}
+
+static inline void thread_signals_as_before(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 #endif

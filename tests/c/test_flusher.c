@@ -5,6 +5,7 @@
  * fail. */
 #include "flusher/flusher.h"
 #include "support.h"
+#include "sys/fork.h"
 
 #include "region/shm.h"
 #include "region/view.h"
@@ -303,7 +304,7 @@ START_TEST(stopped_log_leaves_no_ring_once_nobody_is_attached)
     SUPPORT_OK(directory_open(support_log, true, &directory));
     int ring_fd = shm_object_open(&directory, SHM_RING, false);
     ck_assert_int_ge(ring_fd, 0); /* we are attached */
-    close(ring_fd);
+    sys_fork_close(ring_fd);
     shmwal_close(log_);
     log_ = NULL;
     ck_assert_int_eq(shm_object_open(&directory, SHM_RING, false), -ENOENT);

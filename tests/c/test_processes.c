@@ -6,6 +6,7 @@
 
 #include "region/shm.h"
 #include "region/view.h"
+#include "sys/fork.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -128,7 +129,7 @@ START_TEST(truncated_ring_ends_the_flusher_and_nothing_durable_is_lost)
     shmwal_close(log_);
     log_ = NULL;
     ck_assert_int_eq(ftruncate(fd, 0), 0);
-    close(fd);
+    sys_fork_close(fd);
     open_anew();
     wait_durable(append("behind"));
     ck_assert_uint_eq(count_records(), 2);

@@ -7,6 +7,7 @@
 #include "region/attachment.h"
 #include "region/shm.h"
 #include "support.h"
+#include "sys/fork.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +48,15 @@ static void attach(struct region *region)
     SUPPORT_OK(region_attach(&directory, 0, region));
 }
 
+/* The directory's own descriptors are not the child's: see sys/fork.h. */
+static void attach_in_child(struct region *region)
+{
+    struct directory own;
+    if (directory_open(support_log, true, &own) < 0 || region_attach(&own, 0, region) < 0)
+        _exit(1);
+    directory_close(&own);
+}
+
 /* What somebody who is not attached sees of the attachment. */
 static int alive(uint64_t id)
 {
@@ -72,8 +82,7 @@ static struct attached_child spawn(void (*then)(void))
     child.pid = fork();
     if (child.pid == 0) {
         struct region region;
-        if (region_attach(&directory, 0, &region) < 0)
-            _exit(1);
+        attach_in_child(&region);
         if (then != NULL && then != (void (*)(void))exit)
             then();
         dprintf(ends[1], "%llu\n", (unsigned long long)region.attachment);
@@ -223,8 +232,7 @@ START_TEST(region_process_whose_main_thread_ended_is_alive)
     if (child == 0) {
         struct region region;
         pthread_t thread;
-        if (region_attach(&directory, 0, &region) < 0)
-            _exit(1);
+        attach_in_child(&region);
         pthread_create(&thread, NULL, sleep_for_ever, NULL);
         dprintf(ends[1], "%llu\n", (unsigned long long)region.attachment);
         pthread_exit(NULL);
@@ -249,8 +257,7 @@ START_TEST(region_exec_ends_the_attachment)
     pid_t child = fork();
     if (child == 0) {
         struct region region;
-        if (region_attach(&directory, 0, &region) < 0)
-            _exit(1);
+        attach_in_child(&region);
         dprintf(ends[1], "%llu\n", (unsigned long long)region.attachment);
         execlp("sleep", "sleep", "60", NULL);
         _exit(1);
@@ -294,7 +301,7 @@ START_TEST(region_last_to_leave_takes_an_empty_ring_along)
     attach(&two);
     region_detach(&directory, &one);
     ck_assert_int_ge(ring_fd = shm_object_open(&directory, SHM_RING, false), 0);
-    close(ring_fd);
+    sys_fork_close(ring_fd);
     region_detach(&directory, &two);
     ck_assert_int_eq(shm_object_open(&directory, SHM_RING, false), -ENOENT);
     ck_assert_int_eq(shm_object_open(&directory, SHM_STATE, false), -ENOENT);
@@ -325,7 +332,7 @@ START_TEST(region_interrupted_creation_is_made_anew)
     /* As a creator leaves it that is killed before it is done. */
     ck_assert_int_eq(pwrite(state_fd, &zero, sizeof zero, offsetof(struct flusher_state, magic)),
                      sizeof zero);
-    close(state_fd);
+    sys_fork_close(state_fd);
     munmap((void *)region.state, sizeof *region.state);
     munmap(region.control, region.mapped_bytes);
     attach(&region);
@@ -360,7 +367,7 @@ START_TEST(region_truncated_ring_is_refused)
     ck_assert_int_eq(ftruncate(ring_fd, 4096), 0);
     ck_assert_int_eq(region_attach(&directory, 0, &region), -EIO);
     ck_assert_ptr_nonnull(strstr(shmwal_error(), "/dev/shm/duralog-"));
-    close(ring_fd);
+    sys_fork_close(ring_fd);
 }
 END_TEST
 
