@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * See fork.h. The mutex lies in a wiped page: unlocked in the child, whatever the parent's threads
- * were doing when a child came into being without our handlers. */
+ * See fork.h. */
 #include "sys/fork.h"
 
 #include <errno.h>
@@ -14,10 +13,7 @@ enum { PAGE = 4096 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Zero bytes are an unlocked mutex, in glibc and in musl. The static one is for systems without
- * such pages, where no log can be opened. */
-static pthread_mutex_t fallback;
-static pthread_mutex_t *mutex = &fallback;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* Guarded by the mutex. */
 static sigset_t signals_before;
@@ -40,12 +36,12 @@ void *sys_fork_wiped_page(void)
 
 static void before_fork(void)
 {
-    pthread_mutex_lock(mutex);
+    pthread_mutex_lock(&mutex);
 }
 
 static void after_fork_in_parent(void)
 {
-    pthread_mutex_unlock(mutex);
+    pthread_mutex_unlock(&mutex);
 }
 
 static void after_fork_in_child(void)
@@ -53,15 +49,11 @@ static void after_fork_in_child(void)
     for (size_t i = 0; i < private_count; i++)
         close(private_fds[i]);
     private_count = 0;
-    if (mutex == &fallback)
-        pthread_mutex_unlock(mutex);
+    pthread_mutex_unlock(&mutex);
 }
 
 static void prepare(void)
 {
-    pthread_mutex_t *wiped = sys_fork_wiped_page();
-    if (wiped != NULL)
-        mutex = wiped;
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
@@ -71,14 +63,14 @@ void sys_fork_hold(void)
     pthread_once(&once, prepare);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_mutex_lock(mutex);
+    pthread_mutex_lock(&mutex);
     signals_before = before;
 }
 
 void sys_fork_release(void)
 {
     sigset_t before = signals_before;
-    pthread_mutex_unlock(mutex);
+    pthread_mutex_unlock(&mutex);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

@@ -9,7 +9,8 @@
  * half done, opening one and mapping it, happens between hold and release, where no fork comes.
  *
  * A child that is made behind the C library's back, by a raw clone, has copies until it execs or
- * ends; a child that shares our memory, as vfork's does, until it execs or ends as well.
+ * ends, and may find the mutex locked by a thread that it has not, as those of the C library; a
+ * child that shares our memory, as vfork's does, has copies until it execs or ends as well.
  *
  * Knows nobody. */
 #ifndef SYS_FORK_H

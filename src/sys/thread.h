@@ -23,7 +23,8 @@ static inline bool thread_start(pthread_t *thread, void *(*serve)(void *), void 
 
 /* Until the end of the block this thread is not cancelled. */
 #define NOT_CANCELLED                                                                              \
-    __attribute__((cleanup(thread_cancel_as_before))) int cancel_before_ = thread_cancel_not()
+    __attribute__((unused, cleanup(thread_cancel_as_before))) int cancel_before_ =                 \
+        thread_cancel_not()
 
 static inline int thread_cancel_not(void)
 {
@@ -40,7 +41,7 @@ static inline void thread_cancel_as_before(const int *before)
 /* Until the end of the block no signal handler runs in this thread, and it is not cancelled. */
 #define NOT_INTERRUPTED                                                                            \
     NOT_CANCELLED;                                                                                 \
-    __attribute__((cleanup(thread_signals_as_before))) sigset_t signals_before_ =                  \
+    __attribute__((unused, cleanup(thread_signals_as_before))) sigset_t signals_before_ =          \
         thread_signals_not()
 
 static inline sigset_t thread_signals_not(void)

@@ -213,6 +213,8 @@ static inline void check_filler(uint64_t lsn, uint64_t span)
     if (books.protocol_broken)
         return;
     require(extent != NULL, "a filler is an extent's");
+    if (extent == NULL)
+        return;
     require(extent->state != RING_COMMITTED || was_hit(lsn, span), "an intact record is kept");
     if (extent->state == RING_RESERVED)
         require(attachment_alive(ring_fd, extent->owner) == 0, "the living are not overruled");
