@@ -2,7 +2,7 @@
  *
  * How fast do bytes become durable? Producer processes append as fast as they can, one flusher
  * writes; the clock runs from their common start to the instant at which the last record is
- * durable.
+ * durable. A log that was made with --spare-bytes has all of its spares by then.
  *
  * usage: bandwidth LOG BYTES TOTAL PRODUCERS. Prints MB/s (10^6 bytes): payload, what the users
  * appended, and log, with what the format adds; and seconds of processor time for each GB (10^9
@@ -66,6 +66,7 @@ int main(int count, char **words)
     int64_t opening = now_ns();
     shmwal *log = log_open(path, 0);
     report("open", (double)(now_ns() - opening) / 1e6);
+    log_await_spares(path);
     struct job job = {log, record, length, (total + length * producers - 1) / length / producers};
     struct task task = {WORKER_PROCESSES, producers, prepare, produce, &job};
 

@@ -111,10 +111,11 @@ class Bed:
         *arguments: str | int | Path,
         below: Path | None = None,
         ring_bytes: int = 0,
+        spare_bytes: int = 0,
     ) -> Values:
         """The same on a new log, discarded afterwards; the device is done with that too before the
         next thing is measured."""
-        with self.log(below, ring_bytes) as log:
+        with self.log(below, ring_bytes, spare_bytes) as log:
             return self.measure(program, log, *arguments)
 
     def measure_peer(self, program: str, *arguments: str | int | Path) -> Values:
@@ -144,11 +145,15 @@ class Bed:
     # ---- Logs ----
 
     @contextmanager
-    def log(self, below: Path | None = None, ring_bytes: int = 0) -> Iterator[Path]:
+    def log(
+        self, below: Path | None = None, ring_bytes: int = 0, spare_bytes: int = 0
+    ) -> Iterator[Path]:
         """A path for a log, whose flusher and files are gone in the end."""
         path = self.new_path(below)
-        if ring_bytes:
-            output_of([self.build / "duralog", "create", path, "--ring-bytes", str(ring_bytes)])
+        sizes = (("--ring-bytes", ring_bytes), ("--spare-bytes", spare_bytes))
+        given = [word for name, size in sizes if size for word in (name, str(size))]
+        if given:
+            output_of([self.build / "duralog", "create", path, *given])
         try:
             yield path
         except BaseException:

@@ -56,6 +56,19 @@ static inline int log_flusher_pid(const char *path)
     return (int)status.flusher_pid;
 }
 
+/* Waits until the log has all the prefilled files that it was made to keep. */
+static inline void log_await_spares(const char *path)
+{
+    const struct timespec pause = {0, 10 * 1000 * 1000};
+    shmwal_status status = {.size = sizeof status};
+    for (;;) {
+        end_if(shmwal_get_status(path, &status), "status", shmwal_error());
+        if (status.spares >= status.spares_kept)
+            return;
+        nanosleep(&pause, NULL);
+    }
+}
+
 /* The processor time that the flusher has used so far, all of its threads. */
 static inline int64_t log_flusher_cpu_ns(const char *path)
 {

@@ -15,7 +15,14 @@ from rows import Curve, Part, Row
 from parts.common import KIB, MIB, Rounds, Scale, best, rounds
 
 PRODUCERS = 2
-STATES = (("old", "fio, overwriting"), ("new", "fio, new file"))
+# Like is judged beside like: a log that grows beside fio in a new file, one whose files were made
+# before beside fio that overwrites. The goal of the growing log beside overwriting is told as well.
+PAIRS = (
+    ("ahead", "old", "fio, overwriting", "prefilled, "),
+    ("grows", "new", "fio, new file", ""),
+    ("grows", "old", "fio, overwriting", ""),
+)
+FORMAT_SHARE = 1.5  # of the payload, at most: what 100 B take in the log, and a segment begun
 POINTS = (50, 75, 90, 95, 99, 99.5, 99.9, 99.99, 100)
 
 
@@ -36,23 +43,28 @@ def bandwidth(bed: Bed, scale: Scale) -> Part:
     got = Rounds()
     bed.methods()
     sizes = (("100 B", 100, ">= 0.60"), ("1 KiB", KIB, ">= 0.90"), ("16 KiB", 16 * KIB, ">= 0.90"))
+    ahead = int(scale.bytes * FORMAT_SHARE)
     for _ in rounds("bandwidth", scale.rounds):
         add_fio(bed, got, scale.bytes)
         for what, length, _ in sizes:
-            got.add(f"{what} ", bed.measure_log("bandwidth", length, scale.bytes, PRODUCERS))
+            work = (length, scale.bytes, PRODUCERS)
+            got.add(f"{what} grows ", bed.measure_log("bandwidth", *work))
+            got.add(f"{what} ahead ", bed.measure_log("bandwidth", *work, spare_bytes=ahead))
     rows = []
-    for state, name in STATES:
+    for ours, state, name, says in PAIRS:
         for what, length, goal in sizes:
-            row = Row(what, "MB/s", got[f"{what} payload"], name, fio_best(got, state), goal)
-            row.goal_name, row.says = "P3", f"durable bandwidth, {what} records"
-            row.is_headline = length == KIB
+            speed = got[f"{what} {ours} payload"]
+            row = Row(f"{says}{what}", "MB/s", speed, name, fio_best(got, state), goal)
+            row.goal_name, row.says = "P3", f"durable bandwidth, {says}{what} records"
+            row.is_headline = length == KIB and (ours, state) != ("grows", "old")
             rows.append(row)
     for depth in FIO_DEPTHS if has_fio() else ():
         new, old = got[f"fio {depth} new"], got[f"fio {depth} old"]
         rows.append(Row(f"fio itself, depth {depth}", "MB/s", new, "fio, overwriting", old))
     question = (
         f"{PRODUCERS} producers, {scale.bytes // MIB} MiB of payload to the last durable LSN, "
-        "against the device's sequential O_DIRECT + O_DSYNC write, its best depth"
+        "against the device's sequential O_DIRECT + O_DSYNC write, its best depth; `prefilled`: "
+        "a log with spare files for all of it"
     )
     return Part("bandwidth", question, rows, bed.methods() if has_fio() else "no fio, no floor")
 

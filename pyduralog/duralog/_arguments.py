@@ -100,6 +100,7 @@ def options(
     max_queue_size: int | None,
     ring_bytes: int | None,
     segment_bytes: int | None,
+    spare_bytes: int,
     create: bool,
     flusher: bool,
 ) -> _native.Options:
@@ -115,4 +116,5 @@ def options(
         segment_bytes=0 if segment_bytes is None else integer("segment_bytes", segment_bytes, 1),
         full_timeout_ns=0,
         commit_interval_ns=int(min(interval * NS_PER_S, NS_MAX)),
+        spare_bytes=integer("spare_bytes", spare_bytes, 0),
     )

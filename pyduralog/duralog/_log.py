@@ -50,6 +50,10 @@ class DuraLog:
     `ring_bytes`, `segment_bytes`
         Sizes at creation; an existing log's stand. The ring, 32 MiB unless given, lies in /dev/shm
         and takes records of at most half its size.
+    `spare_bytes`
+        At creation: files of so many bytes, rounded up to whole segments, are kept ahead of need,
+        written full of zeros. They take that much disk; what goes to them is durable sooner. 0, the
+        default: one file, when the log's use shows that it pays.
     `create`
         False: DuraLogIOError with ENOENT where there is no log.
     `flusher`
@@ -81,6 +85,7 @@ class DuraLog:
         file_path: Path | None = None,
         ring_bytes: int | None = None,
         segment_bytes: int | None = None,
+        spare_bytes: int = 0,
         create: bool = True,
         flusher: bool = True,
         codec: Codec | None = None,
@@ -94,6 +99,7 @@ class DuraLog:
             "max_queue_size": max_queue_size,
             "ring_bytes": ring_bytes,
             "segment_bytes": segment_bytes,
+            "spare_bytes": spare_bytes,
             "create": create,
             "flusher": flusher,
         }

@@ -54,6 +54,7 @@ class Options(ctypes.Structure):
         ("segment_bytes", c_uint64),
         ("full_timeout_ns", c_int64),
         ("commit_interval_ns", c_uint64),
+        ("spare_bytes", c_uint64),
     ]
 
 
@@ -123,6 +124,9 @@ class Status(ctypes.Structure):
         ("attached", c_uint32),
         ("oldest_inner_pid", c_int64),
         ("oldest_pid_namespace", c_uint32),
+        ("spare_bytes", c_uint64),
+        ("spares", c_uint64),
+        ("spares_kept", c_uint64),
     ]
 
 

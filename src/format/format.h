@@ -216,7 +216,9 @@ static_assert(sizeof(struct segment_header) == FORMAT_BLOCK, "layout");
  *   48-55 ring_bytes: a power of two
  *   56-63 segment_bytes: a multiple of 4096, 64 KiB at least
  *   64-71 created, ns since 1970
- *   72-   0 */
+ *   72-79 spare_bytes: prefilled files that are kept ahead of need, bytes; a flusher that does not
+ *         know the field makes none ahead
+ *   80-   0 */
 struct meta {
     char magic[8];
     uint64_t checksum;
@@ -228,7 +230,8 @@ struct meta {
     uint64_t ring_bytes;
     uint64_t segment_bytes;
     uint64_t created_ns;
-    uint8_t zero[FORMAT_BLOCK - 72];
+    uint64_t spare_bytes;
+    uint8_t zero[FORMAT_BLOCK - 80];
 };
 static_assert(sizeof(struct meta) == FORMAT_BLOCK, "layout");
 

@@ -11,15 +11,19 @@
 #include "sys/thread.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of a program that was compiled before `spare_bytes` came. */
+#define OPTIONS_SIZE_1_0 offsetof(shmwal_options, spare_bytes)
 
 static int check_options(const shmwal_options *given, shmwal_options *options)
 {
     *options = (shmwal_options)SHMWAL_OPTIONS_INIT;
     if (given == NULL)
         return 0;
-    if (given->size != sizeof *given)
+    if (given->size != sizeof *given && given->size != OPTIONS_SIZE_1_0)
         return fail(EINVAL, "the options' size is %zu, not %zu: begin with SHMWAL_OPTIONS_INIT",
                     given->size, sizeof *given);
     if ((given->flags & ~(uint32_t)(SHMWAL_NO_CREATE | SHMWAL_NO_FLUSHER)) != 0)
@@ -27,15 +31,21 @@ static int check_options(const shmwal_options *given, shmwal_options *options)
     if (given->full_timeout_ns < -1)
         return fail(EINVAL, "full_timeout_ns is %lld: -1, 0 or more",
                     (long long)given->full_timeout_ns);
-    *options = *given;
+    memcpy(options, given, given->size);
     return 0;
+}
+
+static int create(const char *path, const shmwal_options *options)
+{
+    return directory_create_with_spares(path, options->ring_bytes, options->segment_bytes,
+                                        options->spare_bytes);
 }
 
 static int open_directory(const char *path, const shmwal_options *options,
                           struct directory *directory)
 {
     if (!(options->flags & SHMWAL_NO_CREATE)) {
-        int error = directory_create(path, options->ring_bytes, options->segment_bytes);
+        int error = create(path, options);
         if (error < 0)
             return error;
     }
@@ -113,7 +123,7 @@ SHMWAL_API int shmwal_create(const char *path, const shmwal_options *given)
         error = fail(EINVAL, "shmwal_create needs a path");
     if (error < 0)
         return error;
-    return directory_create(path, options.ring_bytes, options.segment_bytes);
+    return create(path, &options);
 }
 
 /* The log this handle was opened on, not another one that has taken its path since. */

@@ -10,12 +10,14 @@
 #include "region/region.h"
 #include "shmwal.h"
 #include "store/catalog.h"
+#include "store/spare.h"
 #include "store/store.h"
 #include "sys/clock.h"
 #include "sys/lock.h"
 #include "sys/thread.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 /* The oldest reservation that is open: by the flusher's account if it has one, for the age; else as
@@ -67,6 +69,7 @@ static int fill_from_disk(const struct directory *directory, shmwal_status *stat
         return error;
     status->first_lsn = catalog_first_lsn(&catalog);
     status->segments = catalog.count;
+    status->spares = catalog.spares;
     error = catalog_disk_bytes(directory, &catalog, &status->bytes);
     catalog_close(&catalog);
     return error;
@@ -91,12 +94,16 @@ static int fill_lsns(const struct directory *directory, bool running, shmwal_sta
     return error;
 }
 
+/* Of a program that was compiled before the fields from there on came. */
+#define STATUS_SIZE_1_0 offsetof(shmwal_status, oldest_inner_pid)
+
 SHMWAL_API int shmwal_get_status(const char *path, shmwal_status *status)
 {
     NOT_CANCELLED;
     struct directory directory;
     shmwal_status found = {.size = sizeof found};
-    if (path == NULL || status == NULL || status->size != sizeof *status)
+    if (path == NULL || status == NULL ||
+        (status->size != sizeof *status && status->size != STATUS_SIZE_1_0))
         return fail(EINVAL, "shmwal_get_status needs a path, and a status with its size set");
     int error = directory_open(path, false, &directory);
     if (error < 0)
@@ -105,12 +112,16 @@ SHMWAL_API int shmwal_get_status(const char *path, shmwal_status *status)
     found.state = running ? SHMWAL_STATE_OK : SHMWAL_STATE_STOPPED;
     found.ring_bytes = directory.meta.ring_bytes;
     found.segment_bytes = directory.meta.segment_bytes;
+    found.spare_bytes = directory.meta.spare_bytes;
+    found.spares_kept = spare_count(directory.meta.spare_bytes, directory.meta.segment_bytes);
     uuid_format(directory.meta.uuid, found.uuid);
     error = fill_from_disk(&directory, &found);
     if (error == 0)
         error = fill_lsns(&directory, running, &found);
     directory_close(&directory);
-    if (error == 0)
-        *status = found;
-    return error;
+    if (error < 0)
+        return error;
+    found.size = status->size;
+    memcpy(status, &found, found.size);
+    return 0;
 }

@@ -3,6 +3,7 @@
 #include "store/catalog.h"
 
 #include "base/error.h"
+#include "store/spare.h"
 #include "sys/file.h"
 #include "sys/listing.h"
 
@@ -23,6 +24,8 @@ static int collect(void *context, const char *name)
     struct catalog *catalog = &collecting->catalog;
     uint64_t first_lsn;
     const char *suffix = strrchr(name, '.');
+    if (suffix != NULL && strcmp(suffix, SPARE_SUFFIX) == 0)
+        catalog->spares++;
     if (suffix == NULL || strcmp(suffix, ".seg") != 0)
         return 0;
     if (!segment_name_parse(name, &first_lsn))

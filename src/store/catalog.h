@@ -20,6 +20,7 @@
 struct catalog {
     size_t count;         /* at least 1 */
     uint64_t *first_lsns; /* in ascending order: by name, the files are not looked into */
+    size_t spares;        /* prefilled files for the next segments; not part of the log */
 };
 
 /* Lists the names. -EBADMSG if there is no segment, or a file with the suffix but not the name of

@@ -2,11 +2,13 @@
  *
  * Making a log: directory_create() of directory.h, in the steps that leftovers.h names.
  *
- * Knows directory.h, segment, format, sys, base. Changes with what a new log consists of. */
+ * Knows directory.h, spare.h, segment, format, sys, base.
+ * Changes with what a new log consists of. */
 #include "store/directory.h"
 
 #include "base/error.h"
 #include "segment/segment.h"
+#include "store/spare.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "sys/lock.h"
@@ -38,6 +40,16 @@ static int check_size(const char *what, uint64_t bytes)
                 (unsigned long long)bytes);
 }
 
+static int check_spares(uint64_t spare_bytes, uint64_t segment_bytes)
+{
+    if (spare_bytes <= SPARES_MAX * segment_bytes)
+        return 0;
+    return fail(EINVAL,
+                "spare files of %llu bytes: more than %d files of %llu bytes are never kept; ask "
+                "for less, or for larger segments",
+                (unsigned long long)spare_bytes, SPARES_MAX, (unsigned long long)segment_bytes);
+}
+
 static uint64_t power_of_two(uint64_t bytes)
 {
     uint64_t power = BYTES_MIN;
@@ -46,13 +58,16 @@ static uint64_t power_of_two(uint64_t bytes)
     return power;
 }
 
-static int make_meta(uint64_t ring_bytes, uint64_t segment_bytes, struct meta *meta)
+static int make_meta(uint64_t ring_bytes, uint64_t segment_bytes, uint64_t spare_bytes,
+                     struct meta *meta)
 {
     ring_bytes = ring_bytes != 0 ? ring_bytes : RING_BYTES_DEFAULT;
     segment_bytes = segment_bytes != 0 ? segment_bytes : SEGMENT_BYTES_DEFAULT;
     int error = check_size("a ring", ring_bytes);
     if (error == 0)
         error = check_size("a segment", segment_bytes);
+    if (error == 0)
+        error = check_spares(spare_bytes, round_up(segment_bytes, FORMAT_BLOCK));
     if (error < 0)
         return error;
     memset(meta, 0, sizeof *meta);
@@ -63,6 +78,7 @@ static int make_meta(uint64_t ring_bytes, uint64_t segment_bytes, struct meta *m
     meta->ring_bytes = power_of_two(ring_bytes);
     meta->segment_bytes = round_up(segment_bytes, FORMAT_BLOCK);
     meta->created_ns = (uint64_t)clock_real_ns();
+    meta->spare_bytes = spare_bytes;
     meta_seal(meta);
     return 0;
 }
@@ -245,6 +261,12 @@ static int create_at(char *path, struct directory *directory)
 
 int directory_create(const char *path, uint64_t ring_bytes, uint64_t segment_bytes)
 {
+    return directory_create_with_spares(path, ring_bytes, segment_bytes, 0);
+}
+
+int directory_create_with_spares(const char *path, uint64_t ring_bytes, uint64_t segment_bytes,
+                                 uint64_t spare_bytes)
+{
     struct directory directory = {.fd = -1, .segments_fd = -1, .lock_fd = -1};
     int error = directory_open(path, true, &directory);
     if (error != -ENOENT || path == NULL || path[0] == '\0') {
@@ -252,7 +274,7 @@ int directory_create(const char *path, uint64_t ring_bytes, uint64_t segment_byt
             directory_close(&directory);
         return error;
     }
-    error = make_meta(ring_bytes, segment_bytes, &directory.meta);
+    error = make_meta(ring_bytes, segment_bytes, spare_bytes, &directory.meta);
     if (error < 0)
         return error;
     char *copy = strdup(path);

@@ -43,6 +43,10 @@ int directory_open(const char *path, bool writing, struct directory *directory);
  * that do the same, and completes what a crash left. Same errors, and -EINVAL for sizes. */
 int directory_create(const char *path, uint64_t ring_bytes, uint64_t segment_bytes);
 
+/* The same, for a log that keeps so many bytes of prefilled files ahead of need (store/spare.h). */
+int directory_create_with_spares(const char *path, uint64_t ring_bytes, uint64_t segment_bytes,
+                                 uint64_t spare_bytes);
+
 /* The lock file in the directory `fd`, made if it is not there and `writing`: a descriptor that no
  * forked child gets, or a negative errno without a sentence. -EBADMSG: it is no file. */
 int directory_open_lock(int fd, bool writing);

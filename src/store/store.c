@@ -244,6 +244,7 @@ int store_settle(struct store *store)
 static void consider_spare(struct store *store, uint64_t payload_bytes)
 {
     const struct tail *tail = &store->tail;
+    spare_note_frame(store->spare);
     store->average_bytes = (7 * store->average_bytes + payload_bytes) / 8;
     bool used = tail->offset > tail_segment(tail)->header.file_bytes / 4;
     bool small = store->average_bytes < SMALL_FRAME_BYTES;
@@ -359,11 +360,13 @@ int store_find_end(const struct directory *directory, uint64_t *end_lsn)
 }
 
 /* Files that never became segments. */
-static int remove_leftover(void *context, const char *name)
+static int note_leftover(void *context, const char *name)
 {
+    struct store *store = context;
     const char *suffix = strrchr(name, '.');
-    if (suffix != NULL && (strcmp(suffix, ".tmp") == 0 || strcmp(suffix, ".spare") == 0))
-        sys_unlinkat(*(const int *)context, name);
+    if (suffix != NULL && (strcmp(suffix, ".tmp") == 0 ||
+                           (strcmp(suffix, SPARE_SUFFIX) == 0 && !spare_adopt(store->spare, name))))
+        sys_unlinkat(store->directory->segments_fd, name);
     return 0;
 }
 
@@ -374,11 +377,14 @@ static int open_at(struct store *store, uint64_t durable_lsn)
     int error = recovery_run(directory, durable_lsn, &recovery);
     if (error < 0)
         return error;
-    sys_list(directory->segments_fd, remove_leftover, (void *)&directory->segments_fd);
-    enum segment_sync sync = probe_sync(directory->segments_fd);
-    store->spare = spare_open(directory->segments_fd, directory->meta.segment_bytes, sync);
+    uint64_t bytes = directory->meta.segment_bytes;
+    store->spare =
+        spare_open(directory->segments_fd, bytes, spare_count(directory->meta.spare_bytes, bytes));
     if (store->spare == NULL)
         return fail(ENOMEM, "no memory to write a log");
+    sys_list(directory->segments_fd, note_leftover, store);
+    enum segment_sync sync = probe_sync(directory->segments_fd);
+    spare_start(store->spare, sync);
     error = tail_open(&store->tail, directory, store->spare, sync, &recovery);
     if (error < 0) {
         spare_close(store->spare);

@@ -8,8 +8,12 @@
 #include "faults.h"
 #include "store/probe.h"
 #include "store/spare.h"
+#include "sys/listing.h"
 
 #include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
 
 /* Which way the probe chooses; where O_DIRECT is refused, the other. */
 static enum segment_sync chosen;
@@ -57,6 +61,20 @@ void __wrap_spare_want(struct spare *spare, enum spare_kind kind)
 static bool exists(const char *name)
 {
     return faccessat(disk.segments_fd, name, F_OK, 0) == 0;
+}
+
+static int count_spare(void *context, const char *name)
+{
+    const char *suffix = strrchr(name, '.');
+    *(unsigned *)context += suffix != NULL && strcmp(suffix, SPARE_SUFFIX) == 0;
+    return 0;
+}
+
+static unsigned count_spares(void)
+{
+    unsigned count = 0;
+    OK(sys_list(disk.segments_fd, count_spare, &count));
+    return count;
 }
 
 /* Of the last accepted frame of a segment, which must end where the next one begins. */
@@ -227,21 +245,22 @@ START_TEST(store_moves_to_a_spare_when_one_is_ready)
         OK(disk_write(store, 1));
     while (spare_ready(spare_seen) != SPARE_PREFILLED)
         sched_yield();
-    ck_assert(exists(SPARE_NAME));
+    ck_assert(exists("0.spare"));
     ck_assert_uint_eq(disk_segments(), 1);
     ck_assert_uint_gt(store_room(store), DISK_SEGMENT_BYTES / 2);
     OK(disk_write(store, 1)); /* it would fit, but from here on commits cost less */
     ck_assert_uint_eq(disk_segments(), 2);
     OK(store_close(store));
-    ck_assert(!exists(SPARE_NAME));
+    ck_assert_uint_eq(count_spares(), 0);
     expect_all_read();
 }
 END_TEST
 
 START_TEST(spare_that_could_not_be_made_is_tried_again)
 {
-    struct spare *spare = spare_open(disk.segments_fd, DISK_SEGMENT_BYTES, (enum segment_sync)_i);
+    struct spare *spare = spare_open(disk.segments_fd, DISK_SEGMENT_BYTES, 0);
     ck_assert_ptr_nonnull(spare);
+    spare_start(spare, (enum segment_sync)_i);
     faults_arm(0, 2, EIO, false); /* the first call of an attempt, and of the next one */
     while (spare_ready(spare) != SPARE_PREFILLED) {
         spare_want(spare, SPARE_PREFILLED);
@@ -249,16 +268,16 @@ START_TEST(spare_that_could_not_be_made_is_tried_again)
     }
     ck_assert_int_eq(faults.struck, 2);
     faults_disarm();
-    ck_assert(exists(SPARE_NAME));
+    ck_assert_uint_eq(count_spares(), 1);
     spare_close(spare);
-    ck_assert(!exists(SPARE_NAME));
+    ck_assert_uint_eq(count_spares(), 0);
 }
 END_TEST
 
 START_TEST(store_removes_what_never_became_a_segment)
 {
     chosen = (enum segment_sync)_i;
-    const char *leftovers[] = {"next.tmp", "first.tmp", "probe.tmp", SPARE_NAME};
+    const char *leftovers[] = {"next.tmp", "first.tmp", "probe.tmp", "0.spare"};
     for (int i = 0; i < 4; i++)
         close(openat(disk.segments_fd, leftovers[i], O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     OK(store_close(disk_store()));
@@ -448,9 +467,9 @@ START_TEST(store_accepts_no_frame_of_an_earlier_life_of_its_file)
     const struct frame_header *frame;
     struct scan scan = {0};
     ck_assert_int_eq(
-        renameat(disk.segments_fd, strrchr(disk_path(last), '/') + 1, disk.segments_fd, SPARE_NAME),
+        renameat(disk.segments_fd, strrchr(disk_path(last), '/') + 1, disk.segments_fd, "0.spare"),
         0);
-    OK(segment_create(disk.segments_fd, SPARE_NAME, true, &wanted, SYNC_FDATASYNC, &reused));
+    OK(segment_create(disk.segments_fd, "0.spare", true, &wanted, SYNC_FDATASYNC, &reused));
     scan_start(&scan, &reused);
     ck_assert_int_eq(scan_next(&scan, &frame), 0);
     ck_assert_int_eq(scan_at_zeros(&scan), 0); /* the old frames do stand there */
@@ -459,6 +478,188 @@ START_TEST(store_accepts_no_frame_of_an_earlier_life_of_its_file)
     ck_assert_uint_eq(tail.later_offset, 0);
     scan_close(&scan);
     segment_close(&reused);
+}
+END_TEST
+
+/* ---- Spares that are kept ahead of need ---- */
+
+enum { KEPT = 5 };
+
+/* The log again, as one that keeps so many. */
+static void keep_spares(unsigned count)
+{
+    disk.meta.spare_bytes = count * DISK_SEGMENT_BYTES;
+}
+
+static void await_spares(unsigned count)
+{
+    while (count_spares() != count)
+        sched_yield();
+}
+
+START_TEST(kept_spares_are_made_used_made_anew_and_left_for_the_next_flusher)
+{
+    chosen = (enum segment_sync)_i;
+    keep_spares(KEPT);
+    struct store *store = disk_store();
+    await_spares(KEPT);
+    write_many(store, 1500);
+    ck_assert_uint_gt(disk_segments(), KEPT + 1); /* more than there were at first */
+    await_spares(KEPT);
+    OK(store_close(store));
+    ck_assert_uint_eq(count_spares(), KEPT);
+    expect_all_read();
+    store = disk_store();
+    ck_assert_uint_eq(count_spares(), KEPT);
+    OK(disk_write(store, 1)); /* goes to one of them: it is better than what an earlier life left */
+    OK(store_close(store));
+    expect_all_read();
+    keep_spares(0);
+    OK(store_close(disk_store()));
+    ck_assert_uint_eq(count_spares(), 0);
+}
+END_TEST
+
+START_TEST(kept_spare_that_is_not_whole_or_was_used_is_made_anew)
+{
+    chosen = (enum segment_sync)_i;
+    keep_spares(KEPT);
+    struct store *store = disk_store();
+    await_spares(KEPT);
+    OK(store_close(store));
+    const char *const odd[] = {"0.spare", "1.spare", "2.spare", "03.spare", "x.spare"};
+    int used = openat(disk.segments_fd, odd[0], O_WRONLY | O_CLOEXEC);
+    int sparse = openat(disk.segments_fd, odd[2], O_WRONLY | O_TRUNC | O_CLOEXEC);
+    ck_assert_int_eq(pwrite(used, "DLsegmt1", 8, 0), 8);
+    int cut = openat(disk.segments_fd, odd[1], O_WRONLY | O_CLOEXEC);
+    ck_assert_int_eq(ftruncate(cut, DISK_SEGMENT_BYTES - FORMAT_BLOCK), 0);
+    close(cut);
+    ck_assert_int_eq(ftruncate(sparse, DISK_SEGMENT_BYTES), 0);
+    ck_assert_int_eq(renameat(disk.segments_fd, "3.spare", disk.segments_fd, odd[3]), 0);
+    ck_assert_int_eq(mkfifoat(disk.segments_fd, odd[4], 0600), 0);
+    close(used);
+    close(sparse);
+    struct spare *spare = spare_open(disk.segments_fd, DISK_SEGMENT_BYTES, KEPT);
+    for (int i = 0; i < 5; i++)
+        ck_assert_msg(!spare_adopt(spare, odd[i]), "%s", odd[i]);
+    ck_assert(spare_adopt(spare, "4.spare"));
+    spare_close(spare);
+    store = disk_store();
+    await_spares(KEPT);
+    for (int i = 0; i < 5; i++)
+        ck_assert_msg(!exists(odd[i]), "%s", odd[i]);
+    write_many(store, 1000);
+    OK(store_close(store));
+    expect_all_read();
+}
+END_TEST
+
+/* A flusher that dies leaves what it was making; the next one keeps what is whole. */
+START_TEST(kept_spares_outlive_a_flusher_that_dies)
+{
+    chosen = (enum segment_sync)_i;
+    keep_spares(KEPT);
+    pid_t child = fork();
+    if (child == 0) {
+        disk_store();
+        while (count_spares() < 2)
+            sched_yield();
+        _exit(0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    unsigned left = count_spares();
+    ck_assert_uint_ge(left, 2);
+    struct spare *spare = spare_open(disk.segments_fd, DISK_SEGMENT_BYTES, KEPT);
+    ck_assert(spare_adopt(spare, "0.spare") && spare_adopt(spare, "1.spare"));
+    spare_close(spare);
+    struct store *store = disk_store();
+    await_spares(KEPT);
+    write_many(store, 500);
+    OK(store_close(store));
+    expect_all_read();
+}
+END_TEST
+
+/* Everything fails, again and again: the log goes on without spares, and has them in the end. */
+START_TEST(kept_spares_come_once_the_disk_has_room)
+{
+    chosen = (enum segment_sync)_i;
+    keep_spares(KEPT);
+    struct store *store = disk_store();
+    await_spares(KEPT);
+    OK(store_close(store));
+    faults_arm(0, 3, ENOSPC, false);
+    struct spare *spare = spare_open(disk.segments_fd, DISK_SEGMENT_BYTES, KEPT + 2);
+    spare_start(spare, chosen);
+    while (faults.struck < 3)
+        sched_yield();
+    faults_disarm();
+    while (spare_ready(spare) != SPARE_PREFILLED)
+        sched_yield();
+    spare_close(spare);
+}
+END_TEST
+
+enum { SMALL_DISK_BYTES = 1 << 20, NOT_ALLOWED = 77 };
+
+/* Fills what is left of the file system, to the last block. */
+static void fill_disk(void)
+{
+    static const char bytes[FORMAT_BLOCK];
+    int fd = open("/mnt/filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        _exit(2);
+    while (write(fd, bytes, sizeof bytes) > 0)
+        ;
+    close(fd);
+}
+
+/* In a mount namespace of its own: a real file system that somebody else has filled. */
+static void use_small_disk(void)
+{
+    char size[32];
+    snprintf(size, sizeof size, "size=%d", SMALL_DISK_BYTES);
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", "/mnt", "tmpfs", 0, size) < 0)
+        _exit(NOT_ALLOWED);
+    directory_close(&disk);
+    if (directory_create_with_spares("/mnt/log", 64 * 1024, DISK_SEGMENT_BYTES,
+                                     KEPT * DISK_SEGMENT_BYTES) < 0 ||
+        directory_open("/mnt/log", true, &disk) < 0)
+        _exit(3);
+    struct store *store;
+    if (store_open(&disk, 0, &store) < 0)
+        _exit(4);
+    await_spares(KEPT);
+    fill_disk();
+    int error = 0;
+    while (error == 0 && disk_records < 3000)
+        error = disk_write(store, 10);
+    if (error != -ENOSPC || count_spares() != 0)
+        _exit(5);
+    uint64_t durable = store_durable(store);
+    if (durable < KEPT * (DISK_SEGMENT_BYTES / 4)) /* the padding of small frames takes the rest */
+        _exit(6);
+    unlink("/mnt/filler");
+    error = disk_write(store, 10);
+    _exit(error == 0 && store_durable(store) > durable && store_close(store) == 0 ? 0 : 7);
+}
+
+START_TEST(full_disk_stalls_the_log_only_when_its_spares_are_used_up)
+{
+    chosen = (enum segment_sync)_i;
+    pid_t child = fork();
+    if (child == 0)
+        use_small_disk();
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    if (WEXITSTATUS(status) == NOT_ALLOWED)
+        printf("full_disk_stalls_the_log_only_when_its_spares_are_used_up: may not mount here\n");
+    else
+        ck_assert_int_eq(WEXITSTATUS(status), 0);
 }
 END_TEST
 
@@ -501,7 +702,12 @@ int main(void)
                                  store_waits_out_a_full_disk_wherever_it_strikes,
                                  store_loses_nothing_wherever_the_device_dies,
                                  store_that_was_cut_short_while_opening_opens_again,
-                                 store_accepts_no_frame_of_an_earlier_life_of_its_file};
+                                 store_accepts_no_frame_of_an_earlier_life_of_its_file,
+                                 kept_spares_are_made_used_made_anew_and_left_for_the_next_flusher,
+                                 kept_spare_that_is_not_whole_or_was_used_is_made_anew,
+                                 kept_spares_outlive_a_flusher_that_dies,
+                                 kept_spares_come_once_the_disk_has_room,
+                                 full_disk_stalls_the_log_only_when_its_spares_are_used_up};
     for (size_t i = 0; i < sizeof both / sizeof *both; i++)
         tcase_add_loop_test(tests, both[i], 0, 2);
     tcase_add_test(tests, probe_chooses_a_way_and_leaves_nothing);

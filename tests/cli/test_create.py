@@ -56,6 +56,13 @@ def test_a_size_is_rounded_up_and_a_log_of_the_smallest_sizes_works(cli: Cli, lo
     assert status["segments"] > 1  # type: ignore[operator]
 
 
+def test_more_spares_than_are_kept_are_refused(cli: Cli, log: Path) -> None:
+    refused = cli("create", log, "--segment-bytes", "64K", "--spare-bytes", "65M")
+    assert refused.status == 2
+    assert "1024" in refused.err
+    assert not log.exists()
+
+
 # ---- Paths that cannot be a log ------------------------------------------------------------------
 
 READING = [

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,22 @@ def test_a_log_without_a_flusher_is_stopped(cli: Cli, log: Path) -> None:
     assert status["state"] == "stopped"
     assert status["flusher"] == {"running": False, "pid": None}
     assert (status["durable_lsn"], status["committed_lsn"]) == (lsn, lsn)
+
+
+def test_spares_are_shown_as_they_come(cli: Cli, log: Path) -> None:
+    cli.ok("create", log, "--segment-bytes", "64K", "--spare-bytes", "200K")
+    status = status_of(cli, log)
+    kept = ("spare_bytes", "spares_kept", "spares")
+    assert [status[key] for key in kept] == [200 << 10, 4, 0]
+    cli.append(log, "x")
+    deadline = time.monotonic() + HANG_S
+    while status_of(cli, log)["spares"] < 4:
+        assert time.monotonic() < deadline
+    assert "4 of 4 ready" in cli.ok("status", log).out
+    cli.ok("stop", log)
+    assert status_of(cli, log)["spares"] == 4
+    cli.append(log, "y")
+    assert cli.ok("cat", log).out == "x\ny\n"
 
 
 def test_the_oldest_reservation_is_named(cli: Cli, log: Path, handle: Handle) -> None:

@@ -137,7 +137,9 @@ static void open_store(struct use *use)
 static void run_store(uint64_t *seed)
 {
     struct use use = {.seed = seed};
-    if (directory_create(log_path, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MIN) < 0 ||
+    uint64_t spare_bytes = draw(seed) % 5 * SEGMENT_BYTES_MIN; /* up to four, or none */
+    if (directory_create_with_spares(log_path, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MIN, spare_bytes) <
+            0 ||
         directory_open(log_path, true, &use.directory) < 0)
         die("create");
     for (unsigned i = 0; i < STORE_FRAMES; i++)

@@ -151,6 +151,7 @@ static void append(unsigned writer, const struct test_case *test)
     shmwal_options options = SHMWAL_OPTIONS_INIT;
     int64_t patience = test->fault->full && test->for_ever ? STALL_NS : HANG_NS;
     options.ring_bytes = options.segment_bytes = 64 << 10;
+    options.spare_bytes = 2 * options.segment_bytes;
     options.full_timeout_ns = patience;
     shmwal *log;
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -156,6 +156,7 @@ static void record_run(struct power *power, uint64_t *seed)
         .kills = 1,
         .seed = (unsigned)draw(seed),
     };
+    workload.spare_bytes = draw(seed) % 5 * workload.segment_bytes; /* up to four, or none */
     tape_rewind(power->tape, 0, 0);
     power->tape->running = true;
     if (!mount_it(power))

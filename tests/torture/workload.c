@@ -37,6 +37,7 @@ static shmwal_options options_of(const struct workload *workload)
     shmwal_options options = SHMWAL_OPTIONS_INIT;
     options.ring_bytes = workload->ring_bytes;
     options.segment_bytes = workload->segment_bytes;
+    options.spare_bytes = workload->spare_bytes;
     options.full_timeout_ns = PATIENCE_NS;
     return options;
 }

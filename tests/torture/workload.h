@@ -14,7 +14,7 @@
 struct workload {
     const char *path;
     struct tape *tape;
-    uint64_t ring_bytes, segment_bytes;
+    uint64_t ring_bytes, segment_bytes, spare_bytes;
     unsigned first_writer, writers; /* processes, and the numbers they go by in the records */
     uint32_t *next;                 /* each writer's next record; raised by what was appended */
     unsigned records;               /* that each appends */

@@ -12,12 +12,12 @@ _duralog() {
     case $previous in
     --type) mapfile -t COMPREPLY < <(compgen -W 'text json bytes' -- "$current") && return ;;
     --level) mapfile -t COMPREPLY < <(compgen -W 'durable committed' -- "$current") && return ;;
-    --ring-bytes | --segment-bytes | --from | --to | --timeout | --open-for) return ;;
+    --ring-bytes | --segment-bytes | --spare-bytes | --from | --to | --timeout | --open-for) return ;;
     esac
     if [[ $current == -* ]]; then
         local options
         case ${COMP_WORDS[1]} in
-        create) options='--ring-bytes --segment-bytes' ;;
+        create) options='--ring-bytes --segment-bytes --spare-bytes' ;;
         append) options='--type --level --timeout' ;;
         import) options='--level --timeout --append --from --json' ;;
         cat) options='--from --to --json --salvage' ;;

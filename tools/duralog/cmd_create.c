@@ -10,11 +10,12 @@
 #include "shmwal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 
 static const char help[] =
-    "Usage: duralog create LOG [--ring-bytes N] [--segment-bytes N]\n"
+    "Usage: duralog create LOG [--ring-bytes N] [--segment-bytes N] [--spare-bytes N]\n"
     "\n"
     "Makes a log in the directory LOG, and missing parent directories. A log that is there "
     "already\n"
@@ -24,18 +25,24 @@ static const char help[] =
     "                     much may be appended while the disk is busy; rounded up to a power of "
     "two\n"
     "  --segment-bytes N  size of the files that hold the records (default 64M)\n"
+    "  --spare-bytes N    files written full of zeros that the flusher keeps ahead of need, "
+    "rounded "
+    "up\n"
+    "                     to whole segments, at most 1024: what goes to them is durable sooner\n"
+    "                     (default 0: one, when the log's use shows that it pays)\n"
     "\n"
-    "N takes K, M or G. Both range from 64K to 64G.\n"
+    "N takes K, M or G. Rings and segments have 64K to 64G.\n"
     "\n"
     "Examples:\n"
     "  duralog create /var/lib/shop/orders.log\n"
     "  duralog create /var/lib/shop/orders.log --ring-bytes 256M --segment-bytes 1G\n";
 
-enum { OPTION_RING = 1, OPTION_SEGMENT };
+enum { OPTION_RING = 1, OPTION_SEGMENT, OPTION_SPARE };
 
 static const struct option options[] = {
     {"ring-bytes", required_argument, NULL, OPTION_RING},
     {"segment-bytes", required_argument, NULL, OPTION_SEGMENT},
+    {"spare-bytes", required_argument, NULL, OPTION_SPARE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -43,9 +50,12 @@ static const struct option options[] = {
 static void describe(const char *path, const shmwal_status *status, bool was_there)
 {
     char ring[HUMAN_BYTES], segment[HUMAN_BYTES];
-    printf("%s %s: uuid %s, ring %s, segments of %s\n", path,
+    printf("%s %s: uuid %s, ring %s, segments of %s", path,
            was_there ? "was there already" : "created", status->uuid,
            human_bytes(status->ring_bytes, ring), human_bytes(status->segment_bytes, segment));
+    if (status->spares_kept > 0)
+        printf(", %" PRIu64 " spare%s", status->spares_kept, status->spares_kept == 1 ? "" : "s");
+    putchar('\n');
 }
 
 static int run(int argc, char **argv)
@@ -56,6 +66,8 @@ static int run(int argc, char **argv)
             sizes.ring_bytes = parse_size("--ring-bytes", optarg);
         if (option == OPTION_SEGMENT)
             sizes.segment_bytes = parse_size("--segment-bytes", optarg);
+        if (option == OPTION_SPARE)
+            sizes.spare_bytes = parse_size("--spare-bytes", optarg);
     }
     const char *path = operands(argc, argv, 1, 1)[0];
 

@@ -98,6 +98,9 @@ static void print_for_people(const char *path, const shmwal_status *status)
            status->attached);
     printf("  %-12s%s in %" PRIu64 " segment%s\n", "disk", human_bytes(status->bytes, size),
            status->segments, status->segments == 1 ? "" : "s");
+    if (status->spares_kept > 0)
+        printf("  %-12s%" PRIu64 " of %" PRIu64 " ready, %s each\n", "spares", status->spares,
+               status->spares_kept, human_bytes(status->segment_bytes, size));
     print_reservation(status);
     if (status->fillers_dead + status->fillers_invalid > 0)
         printf("  %-12s%" PRIu64 " for the dead, %" PRIu64 " for records that did not validate\n",
@@ -160,6 +163,9 @@ static void put_more(yajl_gen generator, const shmwal_status *status)
 {
     put_number(generator, "reserved_lsn", status->reserved_lsn);
     put_number(generator, "segment_bytes", status->segment_bytes);
+    put_number(generator, "spare_bytes", status->spare_bytes);
+    put_number(generator, "spares", status->spares);
+    put_number(generator, "spares_kept", status->spares_kept);
     put_number(generator, "attached", status->attached);
     put_number(generator, "fillers_dead", status->fillers_dead);
     put_number(generator, "fillers_invalid", status->fillers_invalid);
