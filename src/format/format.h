@@ -171,7 +171,8 @@ static inline uint64_t frame_file_bytes(uint64_t payload_bytes)
  *   8-15  checksum: XXH3-64 of bytes 16-4095
  *   16-19 version
  *   20-23 header_bytes: 4096
- *   24-27 compatible flags: a reader ignores those it does not know
+ *   24-27 compatible flags: a reader ignores those it does not know. SEGMENT_PREFILLED: the whole
+ *         file had been written before it became a segment
  *   28-31 incompatible flags: a reader refuses the file if it does not know one
  *   32-47 UUID of the log
  *   48-55 number: 0, 1, 2, … never used twice in a log
@@ -184,6 +185,8 @@ static inline uint64_t frame_file_bytes(uint64_t payload_bytes)
  *
  * It is written and synced before the file gets its name. Its existence proves that all before
  * first_lsn was durable; and it cuts off whatever the predecessor holds from first_lsn on. */
+enum { SEGMENT_PREFILLED = 1 };
+
 struct segment_header {
     char magic[8];
     uint64_t checksum;

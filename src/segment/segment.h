@@ -47,7 +47,8 @@ void segment_name(uint64_t first_lsn, char name[SEGMENT_NAME_BYTES]);
 bool segment_name_parse(const char *name, uint64_t *first_lsn);
 
 /* Makes the file `temporary` a segment in all but its name: allocated, header written, synced.
- * `wanted` has uuid, number, first_lsn, previous_first_lsn and file_bytes; the rest is set here.
+ * `wanted` has compatible flags, uuid, number, first_lsn, previous_first_lsn and file_bytes; the
+ * rest is set here.
  * `reuse`: the file exists, allocated and not used; else one of that name is replaced. Nothing is
  * left behind on failure. */
 int segment_create(int directory, const char *temporary, bool reuse,

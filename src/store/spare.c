@@ -18,8 +18,9 @@
 enum { CHUNK_BYTES = 256 * 1024, NAME_BYTES = 32 };
 
 /* How long it rests after a chunk while frames are written: one commit in a hundred or fewer meets
- * a chunk, and 12 MB/s are prefilled. */
+ * a chunk, and 12 MB/s are prefilled. For so long after a frame another one is expected. */
 #define REST_NS (20 * NS_PER_MS)
+#define BUSY_NS (1 * NS_PER_S)
 
 /* How long nothing is tried after a failure: twice as long after each, until one succeeds. */
 #define RETRY_FIRST_NS (100 * NS_PER_MS)
@@ -40,7 +41,9 @@ struct spare {
     enum segment_sync sync;
     bool started;            /* the owner's */
     _Atomic uint32_t frames; /* writer: the owner. Relaxed: only that it changes matters */
-    uint32_t next_number;    /* of a file; the thread's, before it runs the owner's */
+    uint32_t frames_seen;    /* the thread's, as are the next two; before it runs the owner's */
+    int64_t busy_until_ns;   /* CLOCK_MONOTONIC */
+    uint32_t next_number;    /* of a file */
     pthread_t thread;
     pthread_cond_t changed;
     pthread_mutex_t lock;   /* guards all below */
@@ -160,14 +163,25 @@ static void sleep_until(struct spare *spare, int64_t when_ns)
     pthread_cond_timedwait(&spare->changed, &spare->lock, &when);
 }
 
-/* Between two chunks, rests if frames have been written since `frames` were. False if it is not
- * worth going on: the end has come, or a file that is allocated only is wanted right now. */
-static bool may_go_on(struct spare *spare, uint32_t frames)
+/* Whether frames have been written lately. */
+static bool is_busy(struct spare *spare, int64_t now_ns)
 {
-    bool busy = atomic_load_explicit(&spare->frames, memory_order_relaxed) != frames;
+    uint32_t frames = atomic_load_explicit(&spare->frames, memory_order_relaxed);
+    if (frames != spare->frames_seen)
+        spare->busy_until_ns = now_ns + BUSY_NS;
+    spare->frames_seen = frames;
+    return now_ns < spare->busy_until_ns;
+}
+
+/* Between two chunks, rests if the log is in use. False if it is not worth going on: the end has
+ * come, or a file that is allocated only is wanted right now. */
+static bool may_go_on(struct spare *spare)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    bool busy = is_busy(spare, now_ns);
     pthread_mutex_lock(&spare->lock);
     if (busy && spare->wanted == SPARE_NONE && !spare->closing)
-        sleep_until(spare, clock_monotonic_ns() + REST_NS);
+        sleep_until(spare, now_ns + REST_NS);
     bool goes_on = !spare->closing && spare->wanted != SPARE_ALLOCATED;
     pthread_mutex_unlock(&spare->lock);
     return goes_on;
@@ -186,10 +200,9 @@ static enum spare_kind write_zeros(struct spare *spare, int fd)
     for (uint64_t done = 0; kind == SPARE_PREFILLED && done < spare->bytes; done += CHUNK_BYTES) {
         uint64_t left = spare->bytes - done;
         uint64_t bytes = left < CHUNK_BYTES ? left : CHUNK_BYTES;
-        uint32_t frames = atomic_load_explicit(&spare->frames, memory_order_relaxed);
         if (sys_pwrite_full(fd, zeros, bytes, done, spare->sync == SYNC_FDATASYNC) < 0)
             kind = SPARE_NONE;
-        else if (!may_go_on(spare, frames))
+        else if (!may_go_on(spare))
             kind = SPARE_ALLOCATED;
     }
     free(zeros);

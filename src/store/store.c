@@ -155,7 +155,7 @@ static int confirm(struct store *store)
  * soon pays for itself. */
 static bool roll_early(const struct store *store)
 {
-    return store->count == 0 && !store->tail.prefilled &&
+    return store->count == 0 && !tail_is_prefilled(&store->tail) &&
            tail_segment(&store->tail)->header.first_lsn != store->tail.end_lsn &&
            store->average_bytes < SMALL_FRAME_BYTES && spare_ready(store->spare) == SPARE_PREFILLED;
 }
@@ -248,7 +248,7 @@ static void consider_spare(struct store *store, uint64_t payload_bytes)
     store->average_bytes = (7 * store->average_bytes + payload_bytes) / 8;
     bool used = tail->offset > tail_segment(tail)->header.file_bytes / 4;
     bool small = store->average_bytes < SMALL_FRAME_BYTES;
-    if (small && (used || (!tail->prefilled && tail->frames >= FRAMES_WORTH_A_SPARE)))
+    if (small && (used || (!tail_is_prefilled(tail) && tail->frames >= FRAMES_WORTH_A_SPARE)))
         spare_want(store->spare, SPARE_PREFILLED);
     else if (used)
         spare_want(store->spare, SPARE_ALLOCATED);
@@ -384,12 +384,12 @@ static int open_at(struct store *store, uint64_t durable_lsn)
         return fail(ENOMEM, "no memory to write a log");
     sys_list(directory->segments_fd, note_leftover, store);
     enum segment_sync sync = probe_sync(directory->segments_fd);
-    spare_start(store->spare, sync);
     error = tail_open(&store->tail, directory, store->spare, sync, &recovery);
     if (error < 0) {
         spare_close(store->spare);
         return error;
     }
+    spare_start(store->spare, sync);
     store->durable_lsn = recovery.end_lsn;
     store->sealed = recovery.resume;
     return 0;

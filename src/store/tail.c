@@ -27,6 +27,11 @@ const struct segment *tail_segment(const struct tail *tail)
     return &tail->segments[tail->current];
 }
 
+bool tail_is_prefilled(const struct tail *tail)
+{
+    return (tail_segment(tail)->header.compatible & SEGMENT_PREFILLED) != 0;
+}
+
 /* ---- Room ---- */
 
 /* How far frames may go: two blocks are kept for a seal and a roll mark. */
@@ -62,10 +67,11 @@ uint64_t tail_take(struct tail *tail, uint64_t payload_bytes)
 /* ---- Rolling ---- */
 
 /* Where the last segment holds nothing, the new one takes its place, name included. */
-static struct segment_header describe_next(const struct tail *tail)
+static struct segment_header describe_next(const struct tail *tail, enum spare_kind spare)
 {
     const struct segment_header *old = &tail_segment(tail)->header;
     struct segment_header next = {
+        .compatible = spare == SPARE_PREFILLED ? SEGMENT_PREFILLED : 0,
         .number = tail->next_number,
         .first_lsn = tail->end_lsn,
         .previous_first_lsn =
@@ -79,8 +85,8 @@ static struct segment_header describe_next(const struct tail *tail)
 int tail_roll(struct tail *tail)
 {
     INVARIANT(!tail->unnamed);
-    struct segment_header wanted = describe_next(tail);
     enum spare_kind spare = spare_take(tail->spare, UNNAMED);
+    struct segment_header wanted = describe_next(tail, spare);
     tail->next_number++;
     int error = segment_create(tail->directory->segments_fd, UNNAMED, spare != SPARE_NONE, &wanted,
                                tail->sync, predecessor(tail));
@@ -95,7 +101,6 @@ int tail_roll(struct tail *tail)
     tail->unnamed = true;
     tail->offset = FORMAT_BLOCK;
     tail->frames = 0;
-    tail->prefilled = spare == SPARE_PREFILLED;
     tail->abandoned = false;
     return 0;
 }

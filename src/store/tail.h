@@ -45,7 +45,6 @@ struct tail {
     uint64_t end_lsn;     /* where that frame begins */
     uint64_t next_number; /* above every number used */
     uint64_t frames;      /* that went to this segment */
-    bool prefilled;       /* its blocks were written before */
     bool abandoned;       /* it takes no more frames, not even a mark */
 
     struct {
@@ -62,6 +61,9 @@ int tail_open(struct tail *tail, const struct directory *directory, struct spare
 
 /* Where frames go now. The segment stays where it is until the one behind it has a name. */
 const struct segment *tail_segment(const struct tail *tail);
+
+/* Whether its blocks were written before, so that a commit changes nothing but them. */
+bool tail_is_prefilled(const struct tail *tail);
 
 /* Whether the current segment takes a frame of so many bytes in its file. */
 bool tail_fits(const struct tail *tail, enum frame_kind kind, uint64_t bytes);

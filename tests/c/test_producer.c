@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -419,6 +420,46 @@ START_TEST(open_refuses_what_is_no_log)
 }
 END_TEST
 
+/* A program that was compiled before a field came has none of its bytes: they are neither read nor
+ * written. A size that no version had is a mistake. */
+START_TEST(options_and_status_of_an_older_program_are_taken_as_they_are)
+{
+    struct {
+        shmwal_options options;
+        char behind[8];
+    } given = {.options = support_options(0)};
+    struct {
+        shmwal_status status;
+        char behind[8];
+    } asked, untouched;
+    memset(&untouched, 0xA5, sizeof untouched);
+    given.options.spare_bytes = UINT64_MAX; /* would be refused, were it looked at */
+    given.options.size = offsetof(shmwal_options, spare_bytes);
+    SUPPORT_OK(shmwal_open(support_log, &given.options, &log_));
+    append("one");
+
+    size_t old = offsetof(shmwal_status, oldest_inner_pid);
+    asked = untouched;
+    asked.status.size = old;
+    SUPPORT_OK(shmwal_get_status(support_log, &asked.status));
+    ck_assert_uint_eq(asked.status.size, old);
+    ck_assert_uint_eq(asked.status.segment_bytes, given.options.segment_bytes);
+    ck_assert_mem_eq((char *)&asked + old, (char *)&untouched + old, sizeof asked - old);
+    asked.status.size = sizeof asked.status;
+    SUPPORT_OK(shmwal_get_status(support_log, &asked.status));
+    ck_assert_uint_eq(asked.status.spare_bytes, 0);
+    ck_assert_mem_eq(asked.behind, untouched.behind, sizeof asked.behind);
+    for (size_t size = 0; size <= sizeof given; size++) {
+        shmwal *other;
+        given.options.size = asked.status.size = size;
+        if (size != sizeof given.options && size != offsetof(shmwal_options, spare_bytes))
+            ck_assert_int_eq(shmwal_open(support_log, &given.options, &other), -EINVAL);
+        if (size != sizeof asked.status && size != old)
+            ck_assert_int_eq(shmwal_get_status(support_log, &asked.status), -EINVAL);
+    }
+}
+END_TEST
+
 START_TEST(open_says_which_flusher_it_could_not_start)
 {
     shmwal *log;
@@ -570,6 +611,7 @@ int main(void)
     tcase_add_test(cases, forked_children_of_a_busy_process_work);
     tcase_add_test(cases, append_works_in_a_signal_handler);
     tcase_add_test(cases, open_refuses_what_is_no_log);
+    tcase_add_test(cases, options_and_status_of_an_older_program_are_taken_as_they_are);
     tcase_add_test(cases, open_says_which_flusher_it_could_not_start);
     tcase_add_test(cases, open_says_that_dev_shm_is_full);
     tcase_add_test(cases, open_refuses_a_log_of_somebody_else);

@@ -8,6 +8,7 @@
 #include "faults.h"
 #include "store/probe.h"
 #include "store/spare.h"
+#include "sys/clock.h"
 #include "sys/listing.h"
 
 #include <sched.h>
@@ -582,6 +583,47 @@ START_TEST(kept_spares_outlive_a_flusher_that_dies)
 }
 END_TEST
 
+/* A segment that was prefilled is known for one by the next flusher: it does not leave it for yet
+ * another one, which has to be prefilled in its turn. */
+START_TEST(kept_spare_in_use_is_used_on_by_the_next_flusher)
+{
+    chosen = (enum segment_sync)_i;
+    keep_spares(KEPT);
+    struct store *store = disk_store();
+    await_spares(KEPT);
+    OK(disk_write(store, 1));
+    OK(disk_write(store, 1));
+    await_spares(KEPT);
+    unsigned segments = disk_segments();
+    ck_assert_uint_eq(segments, 2);
+    for (int i = 0; i < 3; i++) {
+        OK(disk_write(store, 1));
+        OK(store_close(store));
+        store = disk_store();
+    }
+    OK(disk_write(store, 1));
+    ck_assert_uint_eq(disk_segments(), segments);
+    OK(store_close(store));
+    expect_all_read();
+}
+END_TEST
+
+/* Eight chunks with a rest of 20 ms behind each; nothing makes the rests shorter. */
+START_TEST(kept_spares_are_made_slowly_while_frames_are_written)
+{
+    enum { BYTES = 2 << 20 };
+    struct spare *spare = spare_open(disk.segments_fd, BYTES, 1);
+    ck_assert_ptr_nonnull(spare);
+    int64_t began_ns = clock_monotonic_ns();
+    spare_note_frame(spare);
+    spare_start(spare, (enum segment_sync)_i);
+    while (spare_ready(spare) != SPARE_PREFILLED)
+        sched_yield();
+    ck_assert_int_ge(clock_monotonic_ns() - began_ns, 8 * 20 * NS_PER_MS);
+    spare_close(spare);
+}
+END_TEST
+
 /* Everything fails, again and again: the log goes on without spares, and has them in the end. */
 START_TEST(kept_spares_come_once_the_disk_has_room)
 {
@@ -706,6 +748,8 @@ int main(void)
                                  kept_spares_are_made_used_made_anew_and_left_for_the_next_flusher,
                                  kept_spare_that_is_not_whole_or_was_used_is_made_anew,
                                  kept_spares_outlive_a_flusher_that_dies,
+                                 kept_spare_in_use_is_used_on_by_the_next_flusher,
+                                 kept_spares_are_made_slowly_while_frames_are_written,
                                  kept_spares_come_once_the_disk_has_room,
                                  full_disk_stalls_the_log_only_when_its_spares_are_used_up};
     for (size_t i = 0; i < sizeof both / sizeof *both; i++)

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
+from conftest import COMMAND
 from duralog import DuraLog
 
 pytestmark = pytest.mark.usefixtures("way")
@@ -53,6 +57,24 @@ def test_more_than_the_ring_holds_passes_through_it(path: Path) -> None:
         for record in records:
             log.append(record)
         assert list(log.replay()) == records
+
+
+def test_spare_bytes_are_kept_as_files_ahead_of_need(path: Path) -> None:
+    def status() -> dict[str, int]:
+        asked = subprocess.run([COMMAND, "status", "--json", path], check=True, capture_output=True)
+        return json.loads(asked.stdout)
+
+    with DuraLog(path, segment_bytes=1 << 16, spare_bytes=(1 << 17) + 1) as log:
+        log.append("x" * 1000)
+        deadline = time.monotonic() + 60
+        while status()["spares"] < 3:
+            assert time.monotonic() < deadline
+        assert (status()["spares_kept"], status()["spare_bytes"]) == (3, (1 << 17) + 1)
+        for _ in range(300):
+            log.append("x" * 1000)
+        assert list(log.replay()) == ["x" * 1000] * 301
+    with DuraLog(path, spare_bytes=0):  # an existing log's stands
+        assert status()["spares_kept"] == 3
 
 
 def test_a_log_is_there_for_the_next_who_opens_it(path: Path) -> None:

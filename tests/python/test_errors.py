@@ -170,6 +170,8 @@ def test_no_flusher_to_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ({"ring_bytes": 1 << 40}, "ring"),
         ({"segment_bytes": 0}, "segment_bytes=0"),
         ({"segment_bytes": 1 << 40}, "segment"),
+        ({"spare_bytes": -1}, "spare_bytes=-1"),
+        ({"spare_bytes": 1 << 40}, "spare files"),
         ({"max_queue_size": 0}, "max_queue_size=0"),
         ({"max_queue_size": -5}, "max_queue_size=-5"),
         ({"max_queue_size": 1 << 60}, "max_queue_size="),
@@ -186,7 +188,8 @@ def test_a_value_out_of_range_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    "name", ["ring_bytes", "segment_bytes", "max_queue_size", "commit_interval_seconds"]
+    "name",
+    ["ring_bytes", "segment_bytes", "spare_bytes", "max_queue_size", "commit_interval_seconds"],
 )
 def test_a_value_of_another_type_is_refused_by_name(path: Path, name: str) -> None:
     with pytest.raises(TypeError, match=f"{name} is a"):
