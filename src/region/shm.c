@@ -76,7 +76,7 @@ static int check_object(const struct directory *directory, enum shm_object objec
 }
 
 /* Not to wait for a writer of a FIFO that somebody has put there. */
-static int open_private(const char *name, bool writing)
+int shm_open_private(const char *name, bool writing)
 {
     sys_fork_hold();
     int fd = shm_open(name, (writing ? O_RDWR : O_RDONLY) | O_NONBLOCK, 0);
@@ -91,7 +91,7 @@ int shm_object_open(const struct directory *directory, enum shm_object object, b
 {
     char name[SHM_NAME_BYTES];
     shm_object_name(directory, object, name);
-    int fd = open_private(name, writing);
+    int fd = shm_open_private(name, writing);
     if (fd == -ENOENT)
         return -ENOENT; /* an answer, not a failure: no sentence */
     if (fd < 0)

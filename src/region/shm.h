@@ -18,6 +18,10 @@ enum shm_object { SHM_RING, SHM_STATE };
 void shm_object_name(const struct directory *directory, enum shm_object object,
                      char name[SHM_NAME_BYTES]);
 
+/* Opens what bears that name: a descriptor, to be closed by sys_fork_close(), or a negative errno
+ * without a sentence. */
+int shm_open_private(const char *name, bool writing);
+
 /* Opens an existing object and checks its owner: a descriptor, to be closed by sys_fork_close();
  * -ENOENT, -EACCES. */
 int shm_object_open(const struct directory *directory, enum shm_object object, bool writing);

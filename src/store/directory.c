@@ -147,20 +147,28 @@ static int read_meta(struct directory *directory)
     return check_meta(directory, got);
 }
 
+/* It is opened twice: to make or find it may take a device's time, which no fork shall wait for;
+ * the second time it is in the kernel's memory. */
 int directory_open_lock(int directory, bool writing)
 {
     struct stat status;
-    int flags = O_NONBLOCK | (writing ? O_RDWR | O_CREAT : O_RDONLY);
+    int flags = O_NONBLOCK | (writing ? O_RDWR : O_RDONLY);
+    int first = sys_openat(directory, "lock", flags | (writing ? O_CREAT : 0), 0600);
+    if (first < 0)
+        return first;
     sys_fork_hold();
-    int fd = sys_openat(directory, "lock", flags, 0600);
-    int error = fd < 0 ? fd : sys_fstat(fd, &status);
-    if (error == 0 && !S_ISREG(status.st_mode))
-        error = -EBADMSG;
-    if (error == 0 && writing)
-        error = sys_fork_private(fd);
+    int fd = sys_openat(directory, "lock", flags, 0);
+    int error = fd < 0 ? fd : sys_fork_private(fd);
     if (error < 0 && fd >= 0)
         sys_close(fd);
     sys_fork_release();
+    sys_close(first);
+    if (error == 0)
+        error = sys_fstat(fd, &status);
+    if (error == 0 && !S_ISREG(status.st_mode))
+        error = -EBADMSG;
+    if (error < 0 && fd >= 0)
+        sys_fork_close(fd);
     return error < 0 ? error : fd;
 }
 

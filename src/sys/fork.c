@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT
- * See fork.h. */
+ * See fork.h.
+ *
+ * The handlers are registered when the library is loaded. fork calls those that were registered
+ * later first, so whoever takes a lock in a handler of his own and holds it while he opens a log
+ * takes the two in one order. Between hold and release nothing is allocated: an allocator may have
+ * handlers as well, whenever it registered them. */
 #include "sys/fork.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 enum { PAGE = 4096 };
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -19,6 +23,11 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static sigset_t signals_before;
 static int *private_fds;
 static size_t private_count, private_room;
+
+/* In a wiped page: whether this process, of all that have the mutex, has begun to use it. */
+enum { UNKNOWN, BEGINNING, BEGUN };
+static _Atomic int *phase;
+static int prepare_errno;
 
 void *sys_fork_wiped_page(void)
 {
@@ -50,19 +59,42 @@ static void after_fork_in_child(void)
         close(private_fds[i]);
     private_count = 0;
     pthread_mutex_unlock(&mutex);
+    atomic_store(phase, BEGUN);
 }
 
-static void prepare(void)
+__attribute__((constructor)) static void prepare(void)
 {
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    phase = sys_fork_wiped_page();
+    if (phase == NULL) {
+        prepare_errno = errno;
+        return;
+    }
+    atomic_store(phase, BEGUN);
+    prepare_errno = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* In a child of a raw clone the mutex may be locked by a thread that is not here. What that had
+ * opened is not closed: the child may have closed all it found, and other files have these numbers
+ * by now. */
+__attribute__((cold)) static void begin_unannounced(void)
+{
+    int unknown = UNKNOWN;
+    if (atomic_compare_exchange_strong(phase, &unknown, BEGINNING)) {
+        mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+        private_count = 0;
+        atomic_store(phase, BEGUN);
+    }
+    while (atomic_load(phase) != BEGUN)
+        sched_yield();
 }
 
 void sys_fork_hold(void)
 {
     sigset_t all, before;
-    pthread_once(&once, prepare);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (prepare_errno == 0 && atomic_load(phase) != BEGUN)
+        begin_unannounced();
     pthread_mutex_lock(&mutex);
     signals_before = before;
 }
@@ -74,18 +106,27 @@ void sys_fork_release(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+static int make_room(void)
+{
+    size_t bytes = private_room * sizeof *private_fds;
+    void *grown = bytes == 0
+                      ? mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                      : mremap(private_fds, bytes, bytes + PAGE, MREMAP_MAYMOVE);
+    if (grown == MAP_FAILED)
+        return -errno;
+    private_fds = grown;
+    private_room = (bytes + PAGE) / sizeof *private_fds;
+    return 0;
+}
+
 int sys_fork_private(int fd)
 {
-    if (private_count == private_room) {
-        size_t room = private_room + 64;
-        int *grown = realloc(private_fds, room * sizeof *grown);
-        if (grown == NULL)
-            return -ENOMEM;
-        private_fds = grown;
-        private_room = room;
-    }
-    private_fds[private_count++] = fd;
-    return 0;
+    int error = -prepare_errno;
+    if (error == 0 && private_count == private_room)
+        error = make_room();
+    if (error == 0)
+        private_fds[private_count++] = fd;
+    return error;
 }
 
 void sys_fork_close(int fd)

@@ -9,8 +9,7 @@
  * half done, opening one and mapping it, happens between hold and release, where no fork comes.
  *
  * A child that is made behind the C library's back, by a raw clone, has copies until it execs or
- * ends, and may find the mutex locked by a thread that it has not, as those of the C library; a
- * child that shares our memory, as vfork's does, has copies until it execs or ends as well.
+ * ends; a child that shares our memory, as vfork's does, as well.
  *
  * Knows nobody. */
 #ifndef SYS_FORK_H
@@ -21,7 +20,7 @@
 void *sys_fork_wiped_page(void);
 
 /* Between them this process cannot fork, and its thread is not interrupted by a signal: so they
- * must not be far apart. They do not nest. */
+ * must not be far apart, and nothing may wait for a device in between. They do not nest. */
 void sys_fork_hold(void);
 void sys_fork_release(void);
 

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * Forks in all their forms, threads that are cancelled or end early, and processes that exec or
- * exit, each in the middle of something. include/shmwal.h says what holds. */
+ * exit, each in the middle of something. include/shmwal.h says what holds.
+ *
+ * LDFLAGS: -Wl,--wrap=sys_openat */
 #include "support.h"
 
 #include "region/attachment.h"
 #include "region/region.h"
 #include "region/view.h"
+#include "sys/clock.h"
+#include "sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -237,6 +241,89 @@ START_TEST(process_killed_while_it_starts_a_flusher_leaves_no_lock_to_its_child)
 }
 END_TEST
 
+/* ---- Forks are not held up ---- */
+
+static _Atomic int device_hangs, somebody_hangs;
+
+int __real_sys_openat(int directory, const char *name, int flags, mode_t mode);
+int __wrap_sys_openat(int directory, const char *name, int flags, mode_t mode);
+
+/* A device that takes its time to find a file that is opened for the first time. */
+int __wrap_sys_openat(int directory, const char *name, int flags, mode_t mode)
+{
+    if (strcmp(name, "lock") == 0 && (flags & O_CREAT))
+        while (atomic_load(&device_hangs)) {
+            atomic_store(&somebody_hangs, 1);
+            sched_yield();
+        }
+    return __real_sys_openat(directory, name, flags, mode);
+}
+
+static void *open_once(void *unused)
+{
+    SUPPORT_OK(shmwal_close(support_open(0)));
+    return unused;
+}
+
+START_TEST(fork_does_not_wait_for_the_device_of_a_log_that_another_thread_opens)
+{
+    pthread_t opening;
+    SUPPORT_OK(shmwal_create(support_log, NULL));
+    atomic_store(&device_hangs, 1);
+    pthread_create(&opening, NULL, open_once, NULL);
+    while (!atomic_load(&somebody_hangs))
+        sched_yield();
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    ck_assert_int_eq(support_wait(child), 0);
+    atomic_store(&device_hangs, 0);
+    pthread_join(opening, NULL);
+}
+END_TEST
+
+static pthread_mutex_t program_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic int stop_opening;
+
+static void lock_program(void)
+{
+    pthread_mutex_lock(&program_lock);
+}
+
+static void unlock_program(void)
+{
+    pthread_mutex_unlock(&program_lock);
+}
+
+static void *open_with_the_lock(void *unused)
+{
+    while (!atomic_load(&stop_opening)) {
+        lock_program();
+        SUPPORT_OK(shmwal_close(support_open(0)));
+        unlock_program();
+    }
+    return unused;
+}
+
+/* As a program does it that has its own lock over forks. */
+START_TEST(program_may_hold_a_lock_in_open_that_its_fork_handlers_take)
+{
+    pthread_t opening;
+    ck_assert_int_eq(pthread_atfork(lock_program, unlock_program, unlock_program), 0);
+    log_ = support_open(0);
+    atomic_store(&stop_opening, 0);
+    pthread_create(&opening, NULL, open_with_the_lock, NULL);
+    for (int i = 0; i < 200; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(0);
+        ck_assert_int_eq(support_wait(child), 0);
+    }
+    atomic_store(&stop_opening, 1);
+    pthread_join(opening, NULL);
+}
+END_TEST
+
 /* ---- What children may do ---- */
 
 static _Atomic int stop_appending;
@@ -283,6 +370,33 @@ END_TEST
 START_TEST(children_made_by_a_raw_clone_append_too)
 {
     fork_while_a_thread_appends(raw_fork, 100);
+}
+END_TEST
+
+static void *open_until_told(void *unused)
+{
+    while (!atomic_load(&stop_appending))
+        SUPPORT_OK(shmwal_close(support_open(0)));
+    return unused;
+}
+
+/* Whose locks that thread may hold, which the child has not. */
+START_TEST(children_made_by_a_raw_clone_while_a_thread_opens_append_too)
+{
+    pthread_t opening;
+    log_ = support_open(0);
+    atomic_store(&stop_appending, 0);
+    pthread_create(&opening, NULL, open_until_told, NULL);
+    for (int i = 0; i < 300; i++) {
+        pid_t child = raw_fork();
+        if (child == 0)
+            _exit(append_in_child());
+        ck_assert_int_eq(support_wait(child), 0);
+    }
+    atomic_store(&stop_appending, 1);
+    pthread_join(opening, NULL);
+    wait_for_all();
+    ck_assert_uint_eq(count("child"), 300);
 }
 END_TEST
 
@@ -473,6 +587,14 @@ static int open_descriptors(void)
     return open;
 }
 
+/* Passes a little time: each time another one, so that it ends in the middle of something else. */
+static void spin_ns(int64_t length)
+{
+    int64_t end = clock_monotonic_ns() + length;
+    while (clock_monotonic_ns() < end)
+        continue;
+}
+
 static void cancel(pthread_t thread)
 {
     void *result;
@@ -491,8 +613,7 @@ START_TEST(thread_cancelled_in_open_leaves_no_lock_and_no_descriptor)
         pthread_create(&thread, NULL, open_and_close, NULL);
         while (atomic_load(&begun) == 0)
             sched_yield();
-        for (int spin = 0; spin < i * 20; spin++)
-            sched_yield();
+        spin_ns(i * INT64_C(5000));
         cancel(thread);
     }
     ck_assert_int_eq(open_descriptors(), before);
@@ -576,8 +697,11 @@ int main(void)
     tcase_add_loop_test(cases, open_is_not_held_up_by_children_that_were_forked_meanwhile, 0, 2);
     tcase_add_test(cases, killed_process_is_not_kept_alive_by_children_forked_while_it_attached);
     tcase_add_test(cases, process_killed_while_it_starts_a_flusher_leaves_no_lock_to_its_child);
+    tcase_add_test(cases, fork_does_not_wait_for_the_device_of_a_log_that_another_thread_opens);
+    tcase_add_test(cases, program_may_hold_a_lock_in_open_that_its_fork_handlers_take);
     tcase_add_test(cases, children_forked_in_the_middle_of_appends_append_too);
     tcase_add_test(cases, children_made_by_a_raw_clone_append_too);
+    tcase_add_test(cases, children_made_by_a_raw_clone_while_a_thread_opens_append_too);
     tcase_add_test(cases, vfork_child_may_append);
     tcase_add_test(cases, spawned_programs_get_no_descriptor_of_a_log);
     tcase_add_test(cases, reader_works_on_in_a_forked_child);
