@@ -18,6 +18,7 @@
 #include "sys/file.h"
 #include "sys/lock.h"
 #include "sys/process.h"
+#include "sys/thread.h"
 
 #include <errno.h>
 
@@ -186,6 +187,7 @@ static int fence_log(struct fence *fence, uint32_t flags, int64_t open_for_ns, i
 SHMWAL_API int shmwal_fence(const char *path, uint32_t flags, int64_t open_for_ns,
                             int64_t timeout_ns, shmwal_fencing *fencing)
 {
+    NOT_CANCELLED;
     struct fence fence;
     shmwal_fencing found = {.size = sizeof found};
     if (path == NULL || fencing == NULL || fencing->size != sizeof *fencing || open_for_ns < 0 ||
