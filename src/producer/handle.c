@@ -77,8 +77,8 @@ static int open_log(const struct directory *directory, const shmwal_options *opt
     if (error < 0)
         return error;
     error = handle_start_flusher(log, true);
-    if (error < 0)
-        region_detach(directory, &log->region);
+    if (error < 0 && region_detach(&log->region))
+        region_remove_unserved(directory);
     return error;
 }
 
@@ -144,11 +144,11 @@ SHMWAL_API int shmwal_close(shmwal *log)
         return 0;
     if (atomic_load(&log->generation) == process_generation()) {
         struct directory directory;
-        bool needed = atomic_load(&log->region.state->status) != FLUSHER_RUNNING;
-        bool opened = needed && reopen_directory(log, &directory) == 0;
-        region_detach(opened ? &directory : NULL, &log->region);
-        if (opened)
+        bool unserved = region_detach(&log->region);
+        if (unserved && reopen_directory(log, &directory) == 0) {
+            region_remove_unserved(&directory);
             directory_close(&directory);
+        }
     }
     free(log->path);
     free(log);

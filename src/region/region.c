@@ -13,7 +13,6 @@
 #include "sys/lock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -193,14 +192,18 @@ void region_remove_unserved(const struct directory *directory)
     sys_unlock(directory->lock_fd, LOCK_RING);
 }
 
-void region_detach(const struct directory *directory, struct region *region)
+/* With the last mapping goes the lock. Only then is the flusher looked at: one that ends says so
+ * before it looks who is attached, so that one of the two removes the ring. */
+bool region_detach(struct region *region)
 {
-    uint32_t status = atomic_load(&region->state->status);
+    const struct flusher_state *state = region->state;
     atomic_store(&region->control->attachments[region->entry].id, 0);
     atomic_fetch_add(&region->control->attachments_changed, 1);
-    unmap_region(region); /* and with the last mapping goes the lock */
-    if (directory != NULL && status != FLUSHER_RUNNING)
-        region_remove_unserved(directory);
+    munmap(region->control, region->mapped_bytes);
+    region->control = NULL;
+    bool ended = atomic_load(&state->status) != FLUSHER_RUNNING;
+    munmap((void *)state, sizeof *state);
+    return ended;
 }
 
 bool region_is_named(int ring_fd)
@@ -274,11 +277,11 @@ int region_attach_flusher(const struct directory *directory, struct region_flush
 
 bool region_is_served(const struct region *region)
 {
-    int fd = shm_open(region->name, O_RDONLY, 0);
+    int fd = shm_open_private(region->name, false);
     if (fd < 0)
         return false;
     bool served = object_inode(fd) == region->inode && server_holds(fd);
-    sys_close(fd);
+    sys_fork_close(fd);
     return served;
 }
 

@@ -31,9 +31,9 @@ struct region {
 int region_attach(const struct directory *directory, uint64_t commit_interval_ns,
                   struct region *region);
 
-/* Lets go of it; its open reservations become fillers. If the flusher has ended by itself, also
- * region_remove_unserved(). `directory` may be NULL: then the ring stays in any case. */
-void region_detach(const struct directory *directory, struct region *region);
+/* Lets go of it; its open reservations become fillers. True if no flusher is left that would remove
+ * the ring: region_remove_unserved() is the caller's to call. */
+bool region_detach(struct region *region);
 
 /* Removes a ring that nobody needs: no flusher runs, nobody is attached, and all in it is
  * durable. */

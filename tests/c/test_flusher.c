@@ -469,7 +469,7 @@ START_TEST(header_that_was_stored_over_is_looked_at_with_patience)
         ck_assert_uint_eq(flusher.open_looks, looks);
     }
     shm_remove(&flusher.directory);
-    region_detach(NULL, &producer);
+    region_detach(&producer);
     flusher_close(&flusher);
 }
 END_TEST

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * What processes and threads do to themselves and to each other in the middle of things: die,
- * fork, exec, jump, cancel, and be mistaken for one another. include/shmwal.h says what holds. */
+ * fork, exec, jump, cancel, and be mistaken for one another. include/shmwal.h says what holds.
+ *
+ * LDFLAGS: -Wl,--wrap=munmap */
 #include "support.h"
 
 #include "region/shm.h"
@@ -136,6 +138,31 @@ START_TEST(truncated_ring_ends_the_flusher_and_nothing_durable_is_lost)
 }
 END_TEST
 
+static bool stop_before_unmapping;
+
+int __real_munmap(void *address, size_t length);
+int __wrap_munmap(void *address, size_t length);
+
+int __wrap_munmap(void *address, size_t length)
+{
+    bool stop = stop_before_unmapping;
+    stop_before_unmapping = false;
+    if (stop)
+        SUPPORT_OK(shmwal_stop(support_log, 60 * SECONDS));
+    return __real_munmap(address, length);
+}
+
+/* The flusher finds it attached, and leaves the ring to it. */
+START_TEST(handle_that_is_closed_just_while_the_flusher_stops_removes_the_ring)
+{
+    stop_before_unmapping = true;
+    SUPPORT_OK(shmwal_close(log_));
+    log_ = NULL;
+    ck_assert(!stop_before_unmapping);
+    ck_assert_int_eq(shm_object_open(&directory, SHM_RING, false), -ENOENT);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("processes");
@@ -147,6 +174,7 @@ int main(void)
     tcase_add_loop_test(cases, removed_ring_is_drained_and_its_flusher_ends, 0, 5);
     tcase_add_test(cases, removed_ring_whose_flusher_was_killed_is_an_error);
     tcase_add_test(cases, truncated_ring_ends_the_flusher_and_nothing_durable_is_lost);
+    tcase_add_test(cases, handle_that_is_closed_just_while_the_flusher_stops_removes_the_ring);
     suite_add_tcase(suite, cases);
     return support_main(suite);
 }

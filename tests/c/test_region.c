@@ -117,10 +117,10 @@ START_TEST(region_attach_makes_the_ring_and_the_next_one_finds_it)
     ck_assert_uint_eq(ring_end(&two.ring), 64);
     ck_assert_int_eq(alive(one.attachment), 1);
     uint64_t id = one.attachment;
-    region_detach(NULL, &one);
+    region_detach(&one);
     ck_assert_int_eq(alive(id), 0);
     ck_assert_int_eq(alive(two.attachment), 1);
-    region_detach(NULL, &two);
+    region_detach(&two);
 }
 END_TEST
 
@@ -134,9 +134,9 @@ START_TEST(region_numbers_are_never_used_twice)
         attach(&region);
         ck_assert_uint_gt(region.attachment, before);
         before = region.attachment;
-        region_detach(NULL, &region);
+        region_detach(&region);
     }
-    region_detach(NULL, &keep);
+    region_detach(&keep);
 }
 END_TEST
 
@@ -147,7 +147,7 @@ START_TEST(region_state_cannot_be_written_by_a_producer)
     attach(&region);
     ck_assert_int_eq(mprotect((void *)region.state, 4096, PROT_READ | PROT_WRITE), -1);
     ck_assert_int_eq(errno, EACCES);
-    region_detach(NULL, &region);
+    region_detach(&region);
 }
 END_TEST
 
@@ -299,10 +299,12 @@ START_TEST(region_last_to_leave_takes_an_empty_ring_along)
     int ring_fd;
     attach(&one);
     attach(&two);
-    region_detach(&directory, &one);
+    if (region_detach(&one))
+        region_remove_unserved(&directory);
     ck_assert_int_ge(ring_fd = shm_object_open(&directory, SHM_RING, false), 0);
     sys_fork_close(ring_fd);
-    region_detach(&directory, &two);
+    if (region_detach(&two))
+        region_remove_unserved(&directory);
     ck_assert_int_eq(shm_object_open(&directory, SHM_RING, false), -ENOENT);
     ck_assert_int_eq(shm_object_open(&directory, SHM_STATE, false), -ENOENT);
 }
@@ -315,11 +317,12 @@ START_TEST(region_ring_with_something_in_it_stays)
     attach(&region);
     ck_assert_int_eq(ring_reserve(&region.ring, region.attachment, 64, &lsn), 0);
     ck_assert(ring_finish(&region.ring, region.attachment, lsn, 64, RING_COMMITTED));
-    region_detach(&directory, &region);
+    if (region_detach(&region))
+        region_remove_unserved(&directory);
     attach(&region);
     ck_assert_uint_eq(ring_end(&region.ring), 64);
     ck_assert(ring_finished_at(&region.ring, 0));
-    region_detach(NULL, &region);
+    region_detach(&region);
 }
 END_TEST
 
@@ -337,7 +340,7 @@ START_TEST(region_interrupted_creation_is_made_anew)
     munmap(region.control, region.mapped_bytes);
     attach(&region);
     ck_assert_uint_eq(region.attachment, 1);
-    region_detach(NULL, &region);
+    region_detach(&region);
 }
 END_TEST
 
@@ -354,7 +357,7 @@ START_TEST(region_overwritten_control_leads_nobody_astray)
     ck_assert_mem_eq(region.ring.bytes, flusher.region.ring.bytes, 64 * 1024);
     region_detach_flusher(&flusher);
     ck_assert_int_eq(region_attach(&directory, 0, &second), -EBADMSG);
-    region_detach(NULL, &region);
+    region_detach(&region);
 }
 END_TEST
 
@@ -363,7 +366,7 @@ START_TEST(region_truncated_ring_is_refused)
     struct region region;
     attach(&region);
     int ring_fd = shm_object_open(&directory, SHM_RING, true);
-    region_detach(NULL, &region);
+    region_detach(&region);
     ck_assert_int_eq(ftruncate(ring_fd, 4096), 0);
     ck_assert_int_eq(region_attach(&directory, 0, &region), -EIO);
     ck_assert_ptr_nonnull(strstr(shmwal_error(), "/dev/shm/duralog-"));
@@ -384,8 +387,10 @@ START_TEST(region_ring_that_cannot_be_read_is_an_error_and_stays)
     ck_assert_int_eq(reads_left, -1);
     attach(&second);
     ck_assert_uint_gt(second.attachment, first.attachment); /* the same ring */
-    region_detach(&directory, &second);
-    region_detach(&directory, &first);
+    if (region_detach(&second))
+        region_remove_unserved(&directory);
+    if (region_detach(&first))
+        region_remove_unserved(&directory);
 }
 END_TEST
 
