@@ -16,44 +16,9 @@
 #include "ring/ring.h"
 
 #include "base/assert.h"
+#include "ring/word.h"
 
 #include <errno.h>
-
-/* ThreadSanitizer sees neither into the library's CAS nor what a flusher in another process does,
- * by which one thread's commit comes before another's use of the same memory. It is told both. */
-#if defined(__SANITIZE_THREAD__)
-#include <sanitizer/tsan_interface.h>
-#define TELL_RELEASE(address) __tsan_release((void *)(address))
-#define TELL_ACQUIRE(address) __tsan_acquire((void *)(address))
-#else
-#define TELL_RELEASE(address) ((void)0)
-#define TELL_ACQUIRE(address) ((void)0)
-#endif
-
-static bool word_swap(AO_double_t *word, struct ring_header old, struct ring_header new)
-{
-    TELL_RELEASE(&word->AO_val1);
-    bool swapped = AO_compare_double_and_swap_double_full(
-        word, (AO_t)old.position, (AO_t)old.extent, (AO_t) new.position, (AO_t) new.extent);
-    TELL_ACQUIRE(&word->AO_val1);
-    return swapped;
-}
-
-/* A consistent snapshot of two halves without a 16-byte load: the first half never repeats, so if
- * it is the same before and after, the second belongs to it. */
-static struct ring_header word_read(const AO_double_t *word)
-{
-    const _Atomic uint64_t *first = (const _Atomic uint64_t *)&word->AO_val1;
-    const _Atomic uint64_t *second = (const _Atomic uint64_t *)&word->AO_val2;
-    for (;;) {
-        struct ring_header copy;
-        copy.position = atomic_load(first); /* R1, R3, D1 */
-        /* Acquire, so that the second look at the first half comes after it. */
-        copy.extent = atomic_load_explicit(second, memory_order_acquire);
-        if (atomic_load_explicit(first, memory_order_relaxed) == copy.position)
-            return copy;
-    }
-}
 
 static AO_double_t *header_at(const struct ring *ring, uint64_t lsn)
 {
@@ -123,27 +88,6 @@ uint64_t ring_end(const struct ring *ring)
     return ring_read_tail(ring).position;
 }
 
-/* How long who has lost the tail to another core stays away from it, and how often that doubles. */
-enum { PAUSES = 16, PAUSE_DOUBLINGS_MAX = 2 };
-
-static void pause_core(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("isb"); /* `yield` is no delay on most cores */
-#endif
-}
-
-/* Two cores that take the tail in turns wait for its cache line, and for each other's headers, at
- * every append. Whoever has lost it lets the winner append several times to lines that are near. */
-static void step_back(unsigned lost)
-{
-    unsigned pauses = PAUSES << (lost < PAUSE_DOUBLINGS_MAX ? lost : PAUSE_DOUBLINGS_MAX);
-    for (unsigned i = 0; i < pauses; i++)
-        pause_core();
-}
-
 int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn)
 {
     INVARIANT(span % RING_UNIT == 0 && span <= RING_SPAN_MAX);
@@ -160,7 +104,7 @@ int ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn
             *lsn = tail.position;
             return 0;
         }
-        step_back(lost);
+        word_step_back(lost);
     }
 }
 
@@ -235,7 +179,8 @@ uint64_t ring_finished_until(const struct ring *ring, uint64_t lsn)
             lsn += span;
             continue;
         }
-        uint64_t head = atomic_load_explicit(ring->head, memory_order_acquire); /* R2 */
+        /* Relaxed: whoever has put another extent there saw this head (R2), and so do we. */
+        uint64_t head = atomic_load_explicit(ring->head, memory_order_relaxed);
         if (head <= lsn)
             break;
         lsn = head;

@@ -31,8 +31,9 @@
  * extent whose owner and length nobody knows. Committing in order: one killed producer hangs all
  * others. Aborting by time-out: a slow live writer then stores into memory that was given away.
  *
- * tests/model/ring.pml checks the protocol exhaustively. This file touches memory only: no system
- * call. Knows base. Changes only together with the model. */
+ * tests/model/ring.pml checks the protocol exhaustively, tests/weak the C code's memory orderings.
+ * This file touches memory only: no system call. Knows base. Changes only together with the
+ * model. */
 #ifndef RING_RING_H
 #define RING_RING_H
 
