@@ -161,14 +161,16 @@ static bool reason_to_stay_up(const struct flusher *flusher, uint64_t awaited)
 static void doze(struct flusher *flusher, uint64_t awaited, int64_t timeout_ns)
 {
     struct ring_control *control = flusher->region.region.control;
-    uint32_t bell = atomic_load(&control->doorbell);
-    atomic_store(&flusher->region.state->asleep, 1); /* D3 */
-    atomic_store(&control->awaited, awaited);        /* D1, see producer/room.c */
+    /* Relaxed: whoever rings has seen what is stored in `awaited` behind it. */
+    uint32_t bell = atomic_load_explicit(&control->doorbell, memory_order_relaxed);
+    atomic_store_explicit(&flusher->region.state->asleep, 1, memory_order_relaxed); /* D3 */
+    atomic_store(&control->awaited, awaited); /* D1, D3, see producer/room.c */
     bool told = stop_requested(flusher) && flusher->stopping_since_ns == 0;
     if (!told && !reason_to_stay_up(flusher, awaited))
         sys_futex_wait(&control->doorbell, bell, deadline_from_timeout(timeout_ns));
-    atomic_store(&control->awaited, 0);
-    atomic_store(&flusher->region.state->asleep, 0);
+    /* Relaxed: a ring too many harms nobody. */
+    atomic_store_explicit(&control->awaited, 0, memory_order_relaxed);
+    atomic_store_explicit(&flusher->region.state->asleep, 0, memory_order_relaxed);
 }
 
 /* ---- Committing ---- */
@@ -176,7 +178,8 @@ static void doze(struct flusher *flusher, uint64_t awaited, int64_t timeout_ns)
 static int64_t commit_interval_ns(struct flusher *flusher)
 {
     struct ring_control *control = flusher->region.region.control;
-    uint32_t changed = atomic_load(&control->attachments_changed);
+    /* Acquire, with region_attach(): the entry that has changed. */
+    uint32_t changed = atomic_load_explicit(&control->attachments_changed, memory_order_acquire);
     if (changed != flusher->attachments_seen) {
         flusher->attachments_seen = changed;
         flusher->commit_interval_ns =

@@ -15,8 +15,9 @@ static void wake_shard(struct flusher *flusher, uint32_t shard)
     struct wait_shard *place = &flusher->region.state->shards[shard];
     if (atomic_load(&flusher->region.region.control->shard_wanted[shard]) == 0)
         return; /* W1 */
-    atomic_store(&flusher->region.region.control->shard_wanted[shard], 0);
-    atomic_fetch_add(&place->sequence, 1); /* W2 */
+    atomic_store_explicit(&flusher->region.region.control->shard_wanted[shard], 0,
+                          memory_order_relaxed);
+    atomic_fetch_add_explicit(&place->sequence, 1, memory_order_release); /* W2 */
     sys_futex_wake(&place->sequence);
 }
 
@@ -34,7 +35,8 @@ static void wake_room(struct flusher *flusher)
     flusher->room_told = flusher->durable;
     if (atomic_exchange(&flusher->region.region.control->room_wanted, 0) == 0)
         return; /* D2 */
-    atomic_fetch_add(&flusher->region.state->room_sequence, 1);
+    atomic_fetch_add_explicit(&flusher->region.state->room_sequence, 1,
+                              memory_order_release); /* D4 */
     sys_futex_wake(&flusher->region.state->room_sequence);
 }
 
@@ -54,8 +56,8 @@ void publish_durable(struct flusher *flusher, uint64_t lsn)
 void publish_status(struct flusher *flusher, enum flusher_status status, int device_errno)
 {
     struct flusher_state *state = flusher->region.state;
-    atomic_store(&state->device_errno, device_errno);
-    atomic_store(&state->status, status);
+    atomic_store_explicit(&state->device_errno, device_errno, memory_order_relaxed);
+    atomic_store(&state->status, status); /* W1, D2; and who sees it sees the errno */
     for (uint32_t i = 0; i < WAIT_SHARDS; i++)
         wake_shard(flusher, i);
     wake_room(flusher);

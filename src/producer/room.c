@@ -11,15 +11,18 @@
  *
  * Who wakes it clears `awaited` first, so that others need not, and may be killed before it rings.
  * So the flusher says in its own state, too, that it sleeps, and whoever is about to wait rings if
- * `awaited` is clear all the same (D3):
+ * `awaited` is clear all the same. Who sees `awaited` cleared sees what was stored before it was
+ * set (D3):
  *
- *   D3  finish (full), then awaited and asleep (load)
- *         ↔  asleep and awaited (seq_cst stores), then tail and header (load)
+ *   D3  awaited (load), then asleep (relaxed)
+ *         ↔  asleep (relaxed), then awaited (seq_cst store)
  *
  * Room. A producer that finds the ring full asks for a wake-up, looks again, and sleeps (D2):
  *
  *   D2  room_wanted (seq_cst store), then head (load)
- *         ↔  head (seq_cst store), then room_wanted (exchange) */
+ *         ↔  head (seq_cst store), then room_wanted (exchange)
+ *   D4  room_sequence (acquire), then D2's store
+ *         ↔  D2's exchange, then room_sequence one more (release): as W2 of producer/wait.c */
 #include "producer/room.h"
 
 #include "base/error.h"
@@ -74,9 +77,11 @@ __attribute__((noinline, cold)) static int reserve_waiting(shmwal *log, uint64_t
     struct region *region = &log->region;
     int64_t deadline = deadline_from_timeout(timeout_ns);
     for (;;) {
-        uint32_t seen = atomic_load(&region->state->room_sequence);
-        atomic_store(&region->control->room_wanted, 1);                               /* D2 */
-        atomic_store(&region->ring.head_seen, atomic_load(&region->state->head_lsn)); /* D2 */
+        uint32_t seen =
+            atomic_load_explicit(&region->state->room_sequence, memory_order_acquire); /* D4 */
+        atomic_store(&region->control->room_wanted, 1);                                /* D2 */
+        uint64_t head = atomic_load(&region->state->head_lsn);                         /* D2 */
+        atomic_store_explicit(&region->ring.head_seen, head, memory_order_release);    /* R4 */
         int error = handle_flusher_usable(log);
         if (error < 0)
             return error;
@@ -123,7 +128,7 @@ int room_check_length(const shmwal *log, uint64_t length)
 __attribute__((noinline, cold)) static void ring_doorbell(struct region *region, uint64_t lsn,
                                                           uint64_t awaited)
 {
-    uint64_t used = lsn - atomic_load(&region->state->head_lsn);
+    uint64_t used = lsn - atomic_load_explicit(&region->state->head_lsn, memory_order_relaxed);
     bool filling = awaited == AWAITED_ANYTHING && used > region->ring.size / 2;
     if (awaited == AWAITED_NEXT || awaited == (lsn | AWAITED_RECORD) || filling)
         region_wake_flusher(region->control);

@@ -7,9 +7,10 @@
  * nobody; one that is killed leaves at most one wake-up too many. No wake-up is lost (W1, W2):
  *
  *   W1  shard_wanted (seq_cst store), then durable_lsn (load)
- *         ↔  durable_lsn (seq_cst store), then shard_wanted (exchange), in flusher/publish.c
- *   W2  the sequence is read before W1, and the flusher adds one behind W1: who read it before that
- *       does not sleep
+ *         ↔  durable_lsn (seq_cst store), then shard_wanted (load), in flusher/publish.c
+ *   W2  sequence (acquire), then W1's store
+ *         ↔  W1's load, flag cleared, then sequence one more (release): who read it before does not
+ *            sleep, and who read it after sets the flag anew
  *
  * Knows handle, ring. */
 #include "base/error.h"
@@ -114,8 +115,8 @@ static int arm(const shmwal_target *target, struct sys_futex_seen *place)
     const shmwal *log = target->log;
     uint32_t shard = wait_shard_index(target->lsn);
     place->word = &log->region.state->shards[shard].sequence;
-    place->value = atomic_load(place->word);                    /* W2 */
-    atomic_store(&log->region.control->shard_wanted[shard], 1); /* W1 */
+    place->value = atomic_load_explicit(place->word, memory_order_acquire); /* W2 */
+    atomic_store(&log->region.control->shard_wanted[shard], 1);             /* W1 */
     if (reached(log, target->lsn, target->level))
         return 0;
     int error = target->flags & SHMWAL_AHEAD ? 0 : handle_flusher_usable(log);

@@ -318,13 +318,14 @@ bool region_remove_if_idle(const struct directory *directory, struct flusher_sta
 {
     if (attachment_any(ring_fd) != 0)
         return false;
-    if (ring_end(&region->ring) != atomic_load(&state->durable_lsn))
+    if (ring_end(&region->ring) !=
+        atomic_load_explicit(&state->durable_lsn, memory_order_relaxed)) /* none of them writes */
         return false;
     if (region_is_named(ring_fd)) /* not another one that has its name now */
         shm_remove(directory);
-    atomic_store(&state->gone, 1);
+    atomic_store_explicit(&state->gone, 1, memory_order_release); /* G1 */
     for (uint32_t i = 0; i < WAIT_SHARDS; i++) {
-        atomic_fetch_add(&state->shards[i].sequence, 1);
+        atomic_fetch_add_explicit(&state->shards[i].sequence, 1, memory_order_release); /* G2 */
         sys_futex_wake(&state->shards[i].sequence);
     }
     return true;
@@ -332,7 +333,8 @@ bool region_remove_if_idle(const struct directory *directory, struct flusher_sta
 
 static void ring_doorbell(struct ring_control *control)
 {
-    atomic_fetch_add(&control->doorbell, 1);
+    /* Relaxed: the flusher, once awake, sees what it rings for by D1, D2 and the like. */
+    atomic_fetch_add_explicit(&control->doorbell, 1, memory_order_relaxed);
     sys_futex_wake(&control->doorbell);
 }
 
@@ -344,8 +346,9 @@ void region_wake_flusher(struct ring_control *control)
 
 void region_ask_flusher(const struct region *region)
 {
-    uint64_t awaited = atomic_load(&region->control->awaited);
-    bool owed = awaited == 0 && atomic_load(&region->state->asleep) != 0; /* D3 */
+    uint64_t awaited = atomic_load(&region->control->awaited); /* D1, D3 */
+    bool owed = awaited == 0 &&
+                atomic_load_explicit(&region->state->asleep, memory_order_relaxed) != 0; /* D3 */
     if (awaited == AWAITED_ANYTHING || awaited == AWAITED_NEXT || owed)
         ring_doorbell(region->control);
 }

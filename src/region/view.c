@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * See view.h. */
+ * See view.h. A viewer waits as the waiters of producer/wait.c do (W1, W2), and hears of the end:
+ *
+ *   G1  gone (release)  →  gone (acquire)      what was durable last is seen with it
+ *   G2  gone, then sequence one more (release) →  sequence (acquire), then gone: who has read it
+ *       before that does not sleep */
 #include "region/view.h"
 
 #include "region/layout.h"
@@ -55,7 +59,7 @@ uint64_t region_view_durable(const struct region_view *view)
 
 bool region_view_gone(const struct region_view *view)
 {
-    return atomic_load(&view->state->gone) != 0;
+    return atomic_load_explicit(&view->state->gone, memory_order_acquire) != 0; /* G1 */
 }
 
 int region_view_wait(const struct region_view *view, uint64_t lsn, int64_t deadline_ns)
@@ -64,7 +68,7 @@ int region_view_wait(const struct region_view *view, uint64_t lsn, int64_t deadl
     const _Atomic uint32_t *sequence = &view->state->shards[shard].sequence;
     int64_t look_again = (view->control != NULL ? LOOK_AGAIN_MS : LOOK_AGAIN_UNSEEN_MS) * NS_PER_MS;
     for (;;) {
-        uint32_t seen = atomic_load(sequence);
+        uint32_t seen = atomic_load_explicit(sequence, memory_order_acquire); /* W2, G2 */
         if (view->control != NULL)
             atomic_store(&view->control->shard_wanted[shard], 1); /* W1, see producer/wait.c */
         if (region_view_durable(view) > lsn || region_view_gone(view))
