@@ -214,6 +214,7 @@ servers: ## gunicorn, uvicorn, uWSGI, celery and pools of processes, under load
 system: ## the tests of the whole: install, quickstart, system calls
 kill: ## SIGKILL at random moments, a hundred rounds
 model: ## the ring's protocol, checked exhaustively, and its mutants
+weak: ## the C code's memory orderings under GenMC, which is fetched and built; three minutes
 fuzz: ## hostile files, a few seconds each; FUZZ_SECONDS=3600 for longer
 torture: ## faults of the store, short forms: power loss, failing calls, rot
 lint: ## formatters, linters, types and the rules of the house
@@ -222,6 +223,10 @@ step: ## SIGKILL between two instructions of the public calls, a sample of them
 unit tsan asan valgrind python cli servers system kill mad step model torture fuzz lint:
 	@tools/setup check
 	@$(RUN) $@
+
+weak:
+	@tools/setup weak
+	@$(RUN) weak
 
 # Long forms. A seed that finds something is printed, and finds it again.
 SEED    ?= 1
@@ -305,7 +310,8 @@ help: ## this list
 
 always:
 .PHONY: all tests install quickstart check unit tsan asan valgrind python cli servers system kill \
-        mad step model torture torture-kill torture-mad torture-step torture-power torture-crash \
+        mad step model weak torture torture-kill torture-mad torture-step torture-power \
+        torture-crash \
         torture-inject torture-flips \
         torture-programs fuzz fuzzers fuzzers-built lint bench bench-quick bench-curves \
         bench-guard wheel wheel-check format lint-format lint-tidy clean help always
