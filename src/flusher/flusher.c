@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "region/attachment.h"
+#include "region/held.h"
 #include "region/server.h"
 #include "sys/clock.h"
 #include "sys/futex.h"
@@ -41,7 +42,7 @@ static void take_over(struct flusher *flusher)
     atomic_store(&control->awaited, 0);
     atomic_store(&state->asleep, 0);
     atomic_store(&state->head_lsn, flusher->durable); /* it may have died just before */
-    atomic_store(&state->open_since_ns, 0);
+    held_forget(state);
     atomic_store(&state->pid, (int32_t)getpid());
     atomic_store(&state->pid_namespace, sys_pid_namespace());
     atomic_fetch_add(&state->incarnation, 1);

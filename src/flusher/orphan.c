@@ -9,17 +9,17 @@
 #include "flusher/flusher.h"
 
 #include "region/attachment.h"
+#include "region/held.h"
 #include "ring/mend.h"
 #include "ring/ring.h"
 #include "sys/clock.h"
 
 static void note_open(struct flusher_state *state, uint64_t lsn, uint64_t owner)
 {
-    if (atomic_load(&state->open_since_ns) != 0 && atomic_load(&state->open_lsn) == lsn)
+    struct held noted;
+    if (held_read(state, &noted) && noted.lsn == lsn)
         return;
-    atomic_store(&state->open_lsn, lsn);
-    atomic_store(&state->open_owner, owner);
-    atomic_store(&state->open_since_ns, clock_monotonic_ns());
+    held_note(state, &(struct held){lsn, owner, clock_monotonic_ns()});
 }
 
 /* Nothing here can be a race. A few looks all the same, some milliseconds: whoever owns what stands
@@ -95,7 +95,7 @@ bool orphan_resolve(struct flusher *flusher)
     else if (damaged)
         finished = mend(flusher, condition);
     if (finished || condition != RING_OPEN)
-        atomic_store(&flusher->region.state->open_since_ns, 0);
+        held_forget(flusher->region.state);
     if (finished || condition == RING_EMPTY)
         flusher->open_looks = 0;
     if (finished || !damaged)

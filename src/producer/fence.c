@@ -10,6 +10,7 @@
  * Knows region, store/directory.h, sys, base. */
 #include "base/error.h"
 #include "region/attachment.h"
+#include "region/held.h"
 #include "region/owner.h"
 #include "region/region.h"
 #include "region/server.h"
@@ -43,16 +44,16 @@ static bool find_oldest(const struct fence *fence, struct reservation *oldest)
     const struct flusher_state *state = fence->region.state;
     const struct ring *ring = &fence->region.ring;
     struct ring_header open;
+    struct held held;
     uint64_t lsn = ring_finished_until(ring, atomic_load(&state->durable_lsn));
     if (!ring_find_open(ring, lsn, &open))
         return false;
     oldest->lsn = lsn;
     oldest->owner = ring_extent_owner(open.extent);
     oldest->since_ns = clock_monotonic_ns();
-    int64_t since = atomic_load(&state->open_since_ns); /* as the flusher saw it */
-    if (since > 0 && since < oldest->since_ns && atomic_load(&state->open_lsn) == lsn &&
-        atomic_load(&state->open_owner) == oldest->owner)
-        oldest->since_ns = since;
+    if (held_read(state, &held) && held.lsn == lsn && held.owner == oldest->owner &&
+        held.since_ns < oldest->since_ns)
+        oldest->since_ns = held.since_ns; /* the flusher saw it before us */
     return true;
 }
 

@@ -27,6 +27,7 @@
 
 #include "base/error.h"
 #include "region/attachment.h"
+#include "region/held.h"
 #include "sys/clock.h"
 #include "sys/futex.h"
 
@@ -45,16 +46,15 @@ static void explain_full(const struct region *region, char *why, size_t size)
     char words[ATTACHMENT_WORDS];
     const struct flusher_state *state = region->state;
     int device = atomic_load(&state->device_errno);
-    int64_t since = atomic_load(&state->open_since_ns);
+    struct held held;
     if (atomic_load(&state->status) == FLUSHER_NONE)
         snprintf(why, size, "no flusher has been started yet");
     else if (device != 0)
         snprintf(why, size, "the flusher cannot write: %s", strerror(device));
-    else if (since != 0)
+    else if (held_read(state, &held))
         snprintf(why, size, "%s has a reservation open at LSN %llu for %.1f s",
-                 attachment_words(region->control, atomic_load(&state->open_owner), words),
-                 (unsigned long long)atomic_load(&state->open_lsn),
-                 (double)(clock_monotonic_ns() - since) / 1e9);
+                 attachment_words(region->control, held.owner, words), (unsigned long long)held.lsn,
+                 (double)(clock_monotonic_ns() - held.since_ns) / 1e9);
     else
         snprintf(why, size, "records come faster than the device takes them");
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "format/uuid.h"
 #include "region/attachment.h"
+#include "region/held.h"
 #include "region/owner.h"
 #include "region/region.h"
 #include "shmwal.h"
@@ -31,7 +32,7 @@ static void fill_oldest(const struct region *region, int ring_fd, shmwal_status 
     if (lsn >= status->reserved_lsn || !ring_find_open(&region->ring, lsn, &open))
         return;
     uint64_t owner = ring_extent_owner(open.extent);
-    int64_t since = atomic_load(&state->open_since_ns);
+    struct held held;
     status->oldest_lsn = lsn;
     status->oldest_pid = owner_pid(region, ring_fd, owner);
     if (attachment_claims(region->control, owner, &claim)) {
@@ -39,8 +40,8 @@ static void fill_oldest(const struct region *region, int ring_fd, shmwal_status 
         status->oldest_pid_namespace = claim.pid_namespace;
     }
     status->oldest_alive = attachment_alive(ring_fd, owner) != 0;
-    if (since != 0 && atomic_load(&state->open_lsn) == lsn)
-        status->oldest_age_ms = (uint64_t)((clock_monotonic_ns() - since) / NS_PER_MS);
+    if (held_read(state, &held) && held.lsn == lsn)
+        status->oldest_age_ms = (uint64_t)((clock_monotonic_ns() - held.since_ns) / NS_PER_MS);
 }
 
 static void fill_from_ring(const struct region *region, int ring_fd, bool running,

@@ -101,7 +101,7 @@ struct flusher_state {
     _Atomic uint32_t pid_namespace; /* in which `pid` means the flusher, see sys/process.h */
     _Atomic uint64_t fillers_dead, fillers_invalid;
     _Atomic uint64_t open_lsn,
-        open_owner;                /* the oldest open reservation, while one is waited for */
+        open_owner; /* the oldest open reservation, while one is waited for: region/held.h */
     _Atomic int64_t open_since_ns; /* CLOCK_MONOTONIC; 0: none */
 
     _Alignas(CACHE_LINE) _Atomic uint32_t
