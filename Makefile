@@ -311,8 +311,7 @@ help: ## this list
 always:
 .PHONY: all tests install quickstart check unit tsan asan valgrind python cli servers system kill \
         mad step model weak torture torture-kill torture-mad torture-step torture-power \
-        torture-crash \
-        torture-inject torture-flips \
+        torture-crash torture-inject torture-flips \
         torture-programs fuzz fuzzers fuzzers-built lint bench bench-quick bench-curves \
         bench-guard wheel wheel-check format lint-format lint-tidy clean help always
 -include $(patsubst %.o,%.d,$(LIB_O) $(FLUSH_O) $(TOOL_O) $(TEST_HELP_O) \

@@ -52,7 +52,8 @@ static int open_directory(const char *path, const shmwal_options *options,
     return directory_open(path, true, directory);
 }
 
-/* Attaches in this process and remembers its generation. */
+/* Attaches in this process and remembers its generation. Release, here and in handle_attach(): see
+ * handle_ready(). */
 static int attach(shmwal *log, const struct directory *directory)
 {
     process_lock();
@@ -165,7 +166,7 @@ int handle_attach(shmwal *log)
     if (error < 0)
         return error;
     process_lock();
-    if (atomic_load(&log->generation) != process_generation()) {
+    if (atomic_load_explicit(&log->generation, memory_order_relaxed) != process_generation()) {
         error = region_attach(&directory, log->commit_interval_ns, &log->region);
         if (error == 0)
             atomic_store_explicit(&log->generation, process_generation(), memory_order_release);

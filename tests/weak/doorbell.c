@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * LINKED: src/ring/ring.c src/ring/mend.c src/producer/room.c src/region/region.c
- * LINKED: src/flusher/orphan.c
+ * LINKED: src/flusher/orphan.c src/region/held.c
  *
  * Producers append to an empty ring while the flusher takes what is finished and rests in between:
  * it does not sleep on what is finished (D1). With DIES, one producer is killed when it should
