@@ -12,7 +12,7 @@ import shutil
 from bed import FIO_DEPTHS, Bed
 from rows import Curve, Part, Row
 
-from parts.common import KIB, MIB, Rounds, Scale, best, rounds
+from parts.common import GIB, KIB, MIB, Rounds, Scale, best, rounds
 
 PRODUCERS = 2
 # Like is judged beside like: a log that grows beside fio in a new file, one whose files were made
@@ -23,6 +23,7 @@ PAIRS = (
     ("grows", "old", "fio, overwriting", ""),
 )
 FORMAT_SHARE = 1.5  # of the payload, at most: what 100 B take in the log, and a segment begun
+FILLING = 16 * GIB  # more than is prefilled while one waiter is measured
 POINTS = (50, 75, 90, 95, 99, 99.5, 99.9, 99.99, 100)
 
 
@@ -83,15 +84,21 @@ def latency(bed: Bed, scale: Scale) -> Part:
         got.add("", back_to_back)
         due = bed.measure_log("latency", scratch, scale.operations, interval_ns)
         got.add("due ", due)
+        filling = bed.measure_log("latency", scratch, scale.operations, 0, spare_bytes=FILLING)
+        got.add("filling ", filling)
     scratch.unlink()
     rows = [latency_row(got, f"{prefix}p{p}") for prefix in ("", "due ") for p in (50, 99, 99.9)]
     for row, goal in ((rows[0], "<= 1.15"), (rows[1], "<= 1.50")):
         row.goal, row.goal_name = goal, "P4"
         row.says = f"one waiter, append to durable, {row.what}"
         row.is_headline = True
+    for p in (50, 99, 99.9):
+        ours = (got[f"filling ours.p{p}"], "without", got[f"ours.p{p}"])
+        rows.append(Row(f"filling p{p}", "us", *ours, less=True))
     question = (
         "one waiter, append + wait until durable, against the better of the device's 4 KiB "
-        "overwrites, O_DIRECT + O_DSYNC and write + fdatasync; `due`: at fixed times, half busy"
+        "overwrites, O_DIRECT + O_DSYNC and write + fdatasync; `due`: at fixed times, half busy; "
+        "`filling`: while the log's spare files are written full of zeros"
     )
     return Part("latency", question, rows, bed.methods(), [latency_curve(got)])
 

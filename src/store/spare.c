@@ -15,10 +15,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHUNK_BYTES = 256 * 1024, NAME_BYTES = 32 };
+enum { CHUNK_BYTES = 128 * 1024, NAME_BYTES = 32 };
 
 /* How long it rests after a chunk while frames are written: one commit in a hundred or fewer meets
- * a chunk, and 12 MB/s are prefilled. For so long after a frame another one is expected. */
+ * a chunk, and 6 MB/s are prefilled. For so long after a frame another one is expected. */
 #define REST_NS (20 * NS_PER_MS)
 #define BUSY_NS (1 * NS_PER_S)
 

@@ -56,6 +56,14 @@ def test_a_size_is_rounded_up_and_a_log_of_the_smallest_sizes_works(cli: Cli, lo
     assert status["segments"] > 1  # type: ignore[operator]
 
 
+def test_no_spares_may_be_asked_for_but_no_other_size_is_0(cli: Cli, log: Path) -> None:
+    for option in ("--ring-bytes", "--segment-bytes"):
+        assert cli("create", log, option, "0").status == 2
+    cli.ok("create", log, "--spare-bytes", "0")
+    (status,) = cli.ok("status", log, "--json")
+    assert status["spares_kept"] == 0
+
+
 def test_more_spares_than_are_kept_are_refused(cli: Cli, log: Path) -> None:
     refused = cli("create", log, "--segment-bytes", "64K", "--spare-bytes", "65M")
     assert refused.status == 2

@@ -63,9 +63,9 @@ static int run(int argc, char **argv)
     shmwal_options sizes = SHMWAL_OPTIONS_INIT;
     for (int option; (option = option_next(argc, argv, options, help)) != -1;) {
         if (option == OPTION_RING)
-            sizes.ring_bytes = parse_size("--ring-bytes", optarg);
+            sizes.ring_bytes = parse_size_above_0("--ring-bytes", optarg);
         if (option == OPTION_SEGMENT)
-            sizes.segment_bytes = parse_size("--segment-bytes", optarg);
+            sizes.segment_bytes = parse_size_above_0("--segment-bytes", optarg);
         if (option == OPTION_SPARE)
             sizes.spare_bytes = parse_size("--spare-bytes", optarg);
     }

@@ -71,6 +71,12 @@ uint64_t parse_size(const char *option, const char *text)
     uint64_t scale = unit ? UINT64_C(1024) << (10 * (unit - units)) : 1;
     if (__builtin_mul_overflow(value, scale, &value))
         usage_error("%s: '%s' is too large", option, text);
+    return value;
+}
+
+uint64_t parse_size_above_0(const char *option, const char *text)
+{
+    uint64_t value = parse_size(option, text);
     if (value == 0)
         usage_error("%s cannot be 0", option);
     return value;

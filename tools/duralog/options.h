@@ -20,8 +20,9 @@ int option_next(int argc, char **argv, const struct option *options, const char 
 /* After the options: the operands, `minimum` to `maximum` of them, the first of which is a LOG. */
 char **operands(int argc, char **argv, int minimum, int maximum);
 
-/* The value of `option`: a whole number of bytes, with K, M or G for powers of 1024; not 0. */
+/* The value of `option`: a whole number of bytes, with K, M or G for powers of 1024. */
 uint64_t parse_size(const char *option, const char *text);
+uint64_t parse_size_above_0(const char *option, const char *text);
 
 /* A position in the log. */
 uint64_t parse_lsn(const char *option, const char *text);
