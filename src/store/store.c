@@ -152,10 +152,10 @@ static int confirm(struct store *store)
 /* ---- Making room ---- */
 
 /* A segment that was not prefilled is left early for one that is; the frames are small, so that
- * soon pays for itself. */
-static bool roll_early(const struct store *store)
+ * soon pays for itself. Not for a seal: perhaps nothing follows. */
+static bool roll_early(const struct store *store, enum frame_kind kind)
 {
-    return store->count == 0 && !tail_is_prefilled(&store->tail) &&
+    return kind == FRAME_DATA && store->count == 0 && !tail_is_prefilled(&store->tail) &&
            tail_segment(&store->tail)->header.first_lsn != store->tail.end_lsn &&
            store->average_bytes < SMALL_FRAME_BYTES && spare_ready(store->spare) == SPARE_PREFILLED;
 }
@@ -167,7 +167,7 @@ static int make_way(struct store *store, enum frame_kind kind, uint64_t bytes)
     int error = 0;
     while (error == 0 && store->tail.unnamed && !tail_fits(&store->tail, kind, bytes))
         error = store_settle(store);
-    if (error < 0 || (tail_fits(&store->tail, kind, bytes) && !roll_early(store)))
+    if (error < 0 || (tail_fits(&store->tail, kind, bytes) && !roll_early(store, kind)))
         return error;
     error = tail_roll(&store->tail);
     if (error < 0 && !is_no_room(error))

@@ -583,6 +583,20 @@ START_TEST(kept_spares_outlive_a_flusher_that_dies)
 }
 END_TEST
 
+START_TEST(kept_spare_is_not_begun_for_a_seal)
+{
+    chosen = (enum segment_sync)_i;
+    keep_spares(KEPT);
+    struct store *store = disk_store();
+    OK(disk_write(store, 1));
+    await_spares(KEPT);
+    OK(store_close(store));
+    ck_assert_uint_eq(count_spares(), KEPT);
+    ck_assert_uint_eq(disk_segments(), 1);
+    expect_all_read();
+}
+END_TEST
+
 /* A segment that was prefilled is known for one by the next flusher: it does not leave it for yet
  * another one, which has to be prefilled in its turn. */
 START_TEST(kept_spare_in_use_is_used_on_by_the_next_flusher)
@@ -748,6 +762,7 @@ int main(void)
                                  kept_spares_are_made_used_made_anew_and_left_for_the_next_flusher,
                                  kept_spare_that_is_not_whole_or_was_used_is_made_anew,
                                  kept_spares_outlive_a_flusher_that_dies,
+                                 kept_spare_is_not_begun_for_a_seal,
                                  kept_spare_in_use_is_used_on_by_the_next_flusher,
                                  kept_spares_are_made_slowly_while_frames_are_written,
                                  kept_spares_come_once_the_disk_has_room,
