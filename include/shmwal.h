@@ -114,12 +114,15 @@ enum {
 enum {
     SHMWAL_NO_CREATE = 1u << 0,  /* fail with -ENOENT where there is no log */
     SHMWAL_NO_FLUSHER = 1u << 1, /* never start a flusher; somebody else does */
+    /* A signal that comes while the flusher is being started, and is not blocked, ends the open
+     * with -EINTR after its handler has run. The flusher goes on starting: open again. */
+    SHMWAL_INTERRUPTIBLE = 1u << 2,
 };
 
 typedef struct shmwal_options {
     /* Of this struct, set by SHMWAL_OPTIONS_INIT: how the library knows its version. */
     size_t size;
-    uint32_t flags; /* SHMWAL_NO_CREATE, SHMWAL_NO_FLUSHER */
+    uint32_t flags; /* SHMWAL_NO_CREATE, SHMWAL_NO_FLUSHER, SHMWAL_INTERRUPTIBLE */
     uint32_t reserved;
     /* At creation. 0: 32 MiB. Rounded up to a power of two; 64 KiB to 64 GiB. A record may take
      * half of it, but less than a segment and than 1 GiB. */

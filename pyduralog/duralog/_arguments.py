@@ -111,7 +111,9 @@ def options(
     interval = number("commit_interval_seconds", commit_interval_seconds)
     return _native.Options(
         size=ctypes.sizeof(_native.Options),
-        flags=(0 if create else _native.NO_CREATE) | (0 if flusher else _native.NO_FLUSHER),
+        flags=_native.INTERRUPTIBLE
+        | (0 if create else _native.NO_CREATE)
+        | (0 if flusher else _native.NO_FLUSHER),
         ring_bytes=0 if ring_bytes is None else integer("ring_bytes", ring_bytes, 1),
         segment_bytes=0 if segment_bytes is None else integer("segment_bytes", segment_bytes, 1),
         full_timeout_ns=0,

@@ -108,7 +108,10 @@ class DuraLog:
             self._options["codec"] = codec
         native = self._native = _native.library()
         handle = _native.Owned()
-        status = native.open(given, ctypes.byref(options), ctypes.byref(handle))
+        while True:
+            status = native.open(given, ctypes.byref(options), ctypes.byref(handle))
+            if status != -errno.EINTR:  # else Python has run the signal's handler in between
+                break
         if status < 0:
             raise error_from_status(status, native.sentence(), self._path, native.error_subject())
         handle.release = native.close

@@ -34,7 +34,7 @@ from ._errors import DuraLogConfigurationError
 
 COMMITTED, DURABLE, REPLICATED = 0, 1, 2  # shmwal_level
 BYTES, TEXT, JSON = 1, 2, 3
-NO_CREATE, NO_FLUSHER = 1, 2
+NO_CREATE, NO_FLUSHER, INTERRUPTIBLE = 1, 2, 4
 AHEAD, NO_START = 1, 2
 STATE_STOPPED = 1
 

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opening and closing a handle, and keeping it usable: in forked children, and when a flusher is
- * needed. See handle.h. */
+ * Opening and closing a handle, and keeping it usable in forked children. See handle.h. */
 #include "producer/handle.h"
 
 #include "base/error.h"
 #include "format/uuid.h"
-#include "producer/launch.h"
-#include "sys/lock.h"
 #include "sys/thread.h"
 
 #include <errno.h>
@@ -18,6 +15,8 @@
 /* Of a program that was compiled before `spare_bytes` came. */
 #define OPTIONS_SIZE_1_0 offsetof(shmwal_options, spare_bytes)
 
+static const uint32_t OPEN_FLAGS = SHMWAL_NO_CREATE | SHMWAL_NO_FLUSHER | SHMWAL_INTERRUPTIBLE;
+
 static int check_options(const shmwal_options *given, shmwal_options *options)
 {
     *options = (shmwal_options)SHMWAL_OPTIONS_INIT;
@@ -26,7 +25,7 @@ static int check_options(const shmwal_options *given, shmwal_options *options)
     if (given->size != sizeof *given && given->size != OPTIONS_SIZE_1_0)
         return fail(EINVAL, "the options' size is %zu, not %zu: begin with SHMWAL_OPTIONS_INIT",
                     given->size, sizeof *given);
-    if ((given->flags & ~(uint32_t)(SHMWAL_NO_CREATE | SHMWAL_NO_FLUSHER)) != 0)
+    if ((given->flags & ~OPEN_FLAGS) != 0)
         return fail(EINVAL, "the options' flags 0x%x have unknown bits", given->flags);
     if (given->full_timeout_ns < -1)
         return fail(EINVAL, "full_timeout_ns is %lld: -1, 0 or more",
@@ -77,7 +76,9 @@ static int open_log(const struct directory *directory, const shmwal_options *opt
     int error = attach(log, directory);
     if (error < 0)
         return error;
-    error = handle_start_flusher(log, true);
+    sigset_t signals;
+    pthread_sigmask(SIG_SETMASK, NULL, &signals);
+    error = handle_start_flusher(log, log->flags & SHMWAL_INTERRUPTIBLE ? &signals : NULL);
     if (error < 0 && region_detach(&log->region))
         region_remove_unserved(directory);
     return error;
@@ -127,8 +128,7 @@ SHMWAL_API int shmwal_create(const char *path, const shmwal_options *given)
     return create(path, &options);
 }
 
-/* The log this handle was opened on, not another one that has taken its path since. */
-static int reopen_directory(const shmwal *log, struct directory *directory)
+int handle_reopen_directory(const shmwal *log, struct directory *directory)
 {
     int error = directory_open(log->path, true, directory);
     if (error == 0 && memcmp(directory->meta.uuid, log->uuid, sizeof log->uuid) != 0) {
@@ -146,7 +146,7 @@ SHMWAL_API int shmwal_close(shmwal *log)
     if (atomic_load(&log->generation) == process_generation()) {
         struct directory directory;
         bool unserved = region_detach(&log->region);
-        if (unserved && reopen_directory(log, &directory) == 0) {
+        if (unserved && handle_reopen_directory(log, &directory) == 0) {
             region_remove_unserved(&directory);
             directory_close(&directory);
         }
@@ -158,11 +158,11 @@ SHMWAL_API int shmwal_close(shmwal *log)
 
 /* In a forked child. The parent's mapping is not here, and neither is its attachment: both stay the
  * parent's. Threads of the child may come here at once; the first attaches. */
-int handle_attach(shmwal *log)
+static int attach_again(shmwal *log)
 {
     struct directory directory;
     NOT_INTERRUPTED;
-    int error = reopen_directory(log, &directory);
+    int error = handle_reopen_directory(log, &directory);
     if (error < 0)
         return error;
     process_lock();
@@ -173,9 +173,13 @@ int handle_attach(shmwal *log)
     }
     process_unlock();
     directory_close(&directory);
-    if (error == 0)
-        error = handle_start_flusher(log, false);
     return error;
+}
+
+int handle_attach(shmwal *log)
+{
+    int error = attach_again(log);
+    return error == 0 ? handle_revive_flusher(log) : error;
 }
 
 int handle_flusher_error(const shmwal *log)
@@ -196,63 +200,6 @@ int handle_flusher_error(const shmwal *log)
     default:
         return 0;
     }
-}
-
-/* With LOCK_START, so that a crowd starts one. A flusher that is about to end is waited for. */
-static int start_locked(shmwal *log, const struct directory *directory, bool after_stop)
-{
-    for (;;) {
-        int held = sys_lock_held(directory->lock_fd, LOCK_FLUSHER, 1);
-        uint32_t status = atomic_load(&log->region.state->status);
-        bool ending = status == FLUSHER_STOPPING || status == FLUSHER_STOPPED;
-        if (held < 0)
-            return fail_errno(-held, "%s/lock cannot be asked", log->path);
-        int error = region_check_named(directory, &log->region);
-        if (error < 0)
-            return error;
-        if (!held)
-            return ending && !after_stop ? 0 : launch_flusher(log->path);
-        if (!ending || !after_stop)
-            return region_check_served(directory);
-        sys_lock_wait(directory->lock_fd, LOCK_FLUSHER);
-        sys_unlock(directory->lock_fd, LOCK_FLUSHER);
-    }
-}
-
-static int start_flusher(shmwal *log, bool after_stop, bool wait_for_others)
-{
-    struct directory directory;
-    if (log->flags & SHMWAL_NO_FLUSHER)
-        return 0;
-    if (!after_stop && region_is_served(&log->region))
-        return 0; /* without a look at the directory: its device may hang */
-    int error = reopen_directory(log, &directory);
-    if (error < 0)
-        return error;
-    error = wait_for_others ? sys_lock_wait(directory.lock_fd, LOCK_START)
-                            : sys_lock_try(directory.lock_fd, LOCK_START);
-    if (error == -EAGAIN) {
-        error = 0; /* somebody else is at it */
-    } else if (error < 0) {
-        error = fail_errno(-error, "%s/lock cannot be locked", log->path);
-    } else {
-        error = start_locked(log, &directory, after_stop);
-        sys_unlock(directory.lock_fd, LOCK_START);
-    }
-    directory_close(&directory);
-    return error;
-}
-
-int handle_start_flusher(shmwal *log, bool after_stop)
-{
-    return start_flusher(log, after_stop, true);
-}
-
-int handle_revive_flusher(shmwal *log)
-{
-    NOT_INTERRUPTED;
-    int error = start_flusher(log, false, false);
-    return error == -EMFILE || error == -ENFILE ? 0 : error;
 }
 
 SHMWAL_API const char *shmwal_path(const shmwal *log)

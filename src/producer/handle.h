@@ -10,6 +10,7 @@
 #include "region/region.h"
 #include "shmwal.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -54,14 +55,18 @@ static inline int handle_flusher_usable(const shmwal *log)
     return handle_flusher_error(log);
 }
 
-/* Starts a flusher if none runs and the handle's options allow; 0 if one runs now or none may be
- * started. `after_stop`: also in place of one that was told to stop. */
-int handle_start_flusher(shmwal *log, bool after_stop);
+/* The directory of the log that this handle was opened on; -ESTALE if another one has taken its
+ * path since. */
+int handle_reopen_directory(const shmwal *log, struct directory *directory);
 
-/* The same for who waits and will look again soon: one that died is replaced, unless somebody else
- * is about it. A process without a descriptor left cannot look, and that is no failure: most likely
- * the flusher is only slow. No signal handler runs meanwhile, since one that jumped out would leave
- * locks behind. */
+/* For who opens the log: starts a flusher if none runs, also in place of one that was told to stop,
+ * and the handle's options allow. `signals` as in launch.h. */
+int handle_start_flusher(shmwal *log, const sigset_t *signals);
+
+/* Starts a flusher in place of one that died, if the handle's options allow. 0 if one runs now, if
+ * somebody else is about it, and where this process cannot look or a signal has come meanwhile:
+ * whoever waits will look again. No signal handler runs in here, since one that jumped out would
+ * leave locks behind. */
 int handle_revive_flusher(shmwal *log);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "sys/clock.h"
+#include "sys/thread.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -31,7 +32,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STACK_BYTES = 64 * 1024, ANSWER_BYTES = 1024, START_TIMEOUT_S = 60 };
+enum { STACK_BYTES = 64 * 1024, ANSWER_BYTES = 1024 };
+
+/* How long a flusher may take until it serves; and how long a signal goes unnoticed meanwhile. */
+enum { START_TIMEOUT_S = 60, SIGNAL_LOOK_MS = 100 };
 
 extern char **environ;
 
@@ -198,7 +202,7 @@ static int understand_answer(char *answer, const char *file, const char *path)
 
 /* Reads a line: the flusher serves, or has said why not. Or until the pipe is closed, which a child
  * that this process has just forked may keep open for ever. */
-static int read_answer(int fd, const char *file, const char *path)
+static int read_answer(int fd, const char *file, const char *path, const sigset_t *signals)
 {
     char answer[ANSWER_BYTES];
     size_t used = 0;
@@ -206,13 +210,16 @@ static int read_answer(int fd, const char *file, const char *path)
     for (;;) {
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         int64_t left = (deadline - clock_monotonic_ns()) / NS_PER_MS;
+        int look = signals != NULL && left > SIGNAL_LOOK_MS ? SIGNAL_LOOK_MS : (int)left;
         if (left <= 0)
             return fail_about(ABOUT_FLUSHER,
                               fail(ETIMEDOUT,
                                    "the flusher of %s did not begin to serve within %d s; see "
                                    "%s/flusher.log",
                                    path, START_TIMEOUT_S, path));
-        int polled = poll(&ready, 1, (int)left);
+        int polled = poll(&ready, 1, look);
+        if (signals != NULL && (polled < 0 ? errno == EINTR : thread_signal_waits(signals)))
+            return -EINTR;
         if (polled == 0 || (polled < 0 && errno == EINTR))
             continue; /* where poll is forbidden, read waits */
         ssize_t got = read(fd, answer + used, sizeof answer - 1 - used);
@@ -238,7 +245,7 @@ static int fail_start(const char *file, int error)
     return fail(ENOEXEC, "%s cannot be started: %s", file, why);
 }
 
-int launch_flusher(const char *path)
+int launch_flusher(const char *path, const sigset_t *signals)
 {
     char file[PATH_MAX];
     int ends[2];
@@ -253,7 +260,7 @@ int launch_flusher(const char *path)
     if (error < 0)
         error = fail_about(ABOUT_FLUSHER, fail_start(file, -error));
     else
-        error = read_answer(ends[0], file, path);
+        error = read_answer(ends[0], file, path, signals);
     close(ends[0]);
     return error;
 }

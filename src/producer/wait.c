@@ -172,9 +172,10 @@ static void arm_all(struct wait *wait, const _Atomic uint32_t *word, uint32_t se
 
 /* A target that is passed again and again, each time for less than FLUSHER_CHECK_MS, has its
  * flusher looked at too: it remembers when that is due. So it is when the time is over: who waits
- * often and briefly would never replace a dead one. */
-static void check_flushers(struct wait *wait, int64_t now, bool over)
+ * often and briefly would never replace a dead one. Returns the time then: a look may take long. */
+static int64_t check_flushers(struct wait *wait, int64_t now, bool over)
 {
+    bool looked = false;
     for (size_t i = 0; i < wait->count; i++) {
         shmwal_target *target = &wait->targets[i];
         if (!needs_flusher(target))
@@ -184,7 +185,9 @@ static void check_flushers(struct wait *wait, int64_t now, bool over)
             settle(wait, target, check_flusher(target));
         if (due || target->private_check_ns == 0)
             target->private_check_ns = now + FLUSHER_CHECK_MS * NS_PER_MS;
+        looked = looked || due;
     }
+    return looked ? clock_monotonic_ns() : now;
 }
 
 /* When to look again although nobody woke us. A flusher that is killed wakes nobody, so that holds
@@ -224,7 +227,7 @@ static int wait_any(shmwal_target *targets, size_t count, int64_t timeout_ns,
         if (word != NULL && atomic_load(word) != seen)
             return 0;
         int64_t now = clock_monotonic_ns();
-        check_flushers(&wait, now, slept && now >= deadline);
+        now = check_flushers(&wait, now, slept && now >= deadline);
         if (wait.settled > 0)
             return wait.settled;
         if (now >= deadline)

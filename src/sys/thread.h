@@ -57,4 +57,15 @@ static inline void thread_signals_as_before(const sigset_t *before)
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+/* Whether a signal has come since thread_signals_not() that would have been taken before. */
+static inline bool thread_signal_waits(const sigset_t *before)
+{
+    sigset_t pending;
+    sigpending(&pending);
+    for (int signal = 1; signal < NSIG; signal++)
+        if (sigismember(&pending, signal) == 1 && sigismember(before, signal) == 0)
+            return true;
+    return false;
+}
+
 #endif

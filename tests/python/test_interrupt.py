@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -63,6 +64,88 @@ def test_ctrl_c_ends_it_and_the_handle_stays_usable(path: Path, name: str) -> No
     assert process.returncode == 0
     with DuraLog(path) as log:
         assert next(log.replay()) == "never durable"
+
+
+OPENING = """
+import sys
+from duralog import DuraLog
+
+try:
+    print("waiting", flush=True)
+    DuraLog(sys.argv[1])
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+# A wait starts another flusher in place of the one that was killed.
+REVIVING = """
+import os, signal, sys
+from pathlib import Path
+from conftest import processes_at
+from duralog import DuraLog
+
+hangs = os.environ.pop("DURALOG_FLUSHER")
+log = DuraLog(sys.argv[1])
+for pid in processes_at(Path(sys.argv[1])):
+    if pid != os.getpid():
+        os.kill(pid, signal.SIGKILL)
+os.environ["DURALOG_FLUSHER"] = hangs
+lsn = log.append("behind the killed one")
+try:
+    print("waiting", flush=True)
+    log.wait(lsn)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+os._exit(0)
+"""
+
+
+def hanging_flusher(directory: Path) -> Path:
+    """Writes its process into `directory`/pid."""
+    program = directory / "hangs"
+    program.write_text(
+        f'#!/bin/sh\necho $$ > "{directory}/new"\nmv "{directory}/new" "{directory}/pid"\n'
+        "exec sleep 1000\n"
+    )
+    program.chmod(0o700)
+    return program
+
+
+@pytest.mark.parametrize(("script", "crowd"), [(OPENING, 1), (OPENING, 2), (REVIVING, 1)])
+def test_ctrl_c_ends_it_where_no_flusher_comes(
+    path: Path, tmp_path: Path, script: str, crowd: int
+) -> None:
+    """The second of two that open waits for the first one's start of a flusher."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT / 'pyduralog'}:{ROOT / 'tests/python'}",
+        "DURALOG_FLUSHER": str(hanging_flusher(tmp_path)),
+    }
+    with contextlib.ExitStack() as started:
+        waiting = [
+            started.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", script, path], env=environment, stdout=subprocess.PIPE
+                )
+            )
+            for _ in range(crowd)
+        ]
+        started.callback(lambda: [process.kill() for process in waiting])
+        while not (tmp_path / "pid").exists():
+            assert all(process.poll() is None for process in waiting)
+            os.sched_yield()
+        started.callback(os.kill, int((tmp_path / "pid").read_text()), signal.SIGKILL)
+        for process in waiting:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"waiting\n"
+            while not sleeps(process.pid):
+                os.sched_yield()
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.read() == b"interrupted\n"
+            assert process.wait() == 0
+    with DuraLog(path) as log:
+        log.append("after all")
+        log.sync()
 
 
 HELD_UP = """
