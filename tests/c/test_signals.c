@@ -143,8 +143,7 @@ START_TEST(every_call_goes_on_in_a_storm_of_signals)
 }
 END_TEST
 
-/* A flusher is stopped and started by a process that is interrupted all the time: also in what makes
- * the flusher's process. */
+/* By a process that is interrupted all the time, also in what makes the flusher's process. */
 START_TEST(flusher_is_stopped_and_started_in_a_storm_of_signals)
 {
     storm_begin();
