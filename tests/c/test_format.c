@@ -183,6 +183,22 @@ START_TEST(headers_with_any_byte_changed_are_not_valid)
 }
 END_TEST
 
+START_TEST(meta_with_sizes_of_no_log_is_damaged)
+{
+    const uint64_t sizes[][2] = {{0, 65536},     {65535, 65536}, {3 << 16, 65536},
+                                 {65536, 61440}, {65536, 65537}, {65536, 0}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct meta meta = {.ring_bytes = sizes[i][0], .segment_bytes = sizes[i][1]};
+        meta_seal(&meta);
+        ck_assert_msg(meta_check(&meta) == BLOCK_DAMAGED, "sizes %zu", i);
+    }
+    /* So many spares are not kept, but they harm nobody. */
+    struct meta meta = {.ring_bytes = 65536, .segment_bytes = 65536, .spare_bytes = UINT64_MAX};
+    meta_seal(&meta);
+    ck_assert_int_eq(meta_check(&meta), BLOCK_VALID);
+}
+END_TEST
+
 START_TEST(headers_of_a_later_version_are_incompatible_not_damaged)
 {
     struct meta meta = {.ring_bytes = 65536, .segment_bytes = 65536};
@@ -231,6 +247,7 @@ int main(void)
     tcase_add_test(tests, frame_of_a_kind_with_the_wrong_contents_is_invalid);
     tcase_add_test(tests, frame_whose_lsn_would_overflow_is_invalid);
     tcase_add_test(tests, headers_with_any_byte_changed_are_not_valid);
+    tcase_add_test(tests, meta_with_sizes_of_no_log_is_damaged);
     tcase_add_test(tests, headers_of_a_later_version_are_incompatible_not_damaged);
     tcase_add_test(tests, longest_record_fits_half_a_ring_and_a_segment);
     suite_add_tcase(suite, tests);

@@ -672,8 +672,9 @@ static void fill_disk(void)
     close(fd);
 }
 
-/* In a mount namespace of its own: a real file system that somebody else has filled. */
-static void use_small_disk(void)
+/* A log that keeps so many spares, on a real file system of its own in a mount namespace of its
+ * own. */
+static struct store *open_on_small_disk(unsigned kept)
 {
     char size[32];
     snprintf(size, sizeof size, "size=%d", SMALL_DISK_BYTES);
@@ -682,12 +683,19 @@ static void use_small_disk(void)
         _exit(NOT_ALLOWED);
     directory_close(&disk);
     if (directory_create_with_spares("/mnt/log", 64 * 1024, DISK_SEGMENT_BYTES,
-                                     KEPT * DISK_SEGMENT_BYTES) < 0 ||
+                                     (uint64_t)kept * DISK_SEGMENT_BYTES) < 0 ||
         directory_open("/mnt/log", true, &disk) < 0)
         _exit(3);
     struct store *store;
     if (store_open(&disk, 0, &store) < 0)
         _exit(4);
+    return store;
+}
+
+/* Somebody else has filled the disk. */
+static void use_filled_disk(void)
+{
+    struct store *store = open_on_small_disk(KEPT);
     await_spares(KEPT);
     fill_disk();
     int error = 0;
@@ -703,19 +711,53 @@ static void use_small_disk(void)
     _exit(error == 0 && store_durable(store) > durable && store_close(store) == 0 ? 0 : 7);
 }
 
-START_TEST(full_disk_stalls_the_log_only_when_its_spares_are_used_up)
+/* More spares are to be kept than the disk has room for: there are fewer, and the log gets all of
+ * them. */
+static void fill_disk_with_spares(void)
 {
-    chosen = (enum segment_sync)_i;
+    const unsigned room = SMALL_DISK_BYTES / DISK_SEGMENT_BYTES - 3;
+    struct store *store = open_on_small_disk(4 * room);
+    while (count_spares() < room)
+        sched_yield();
+    int error = 0;
+    while ((error == 0 || count_spares() > 0) && disk_records < 4000) {
+        error = disk_write(store, 10);
+        if (error < 0 && error != -ENOSPC)
+            _exit(5);
+    }
+    if (error != -ENOSPC)
+        _exit(6);
+    _exit(store_durable(store) >= room * (DISK_SEGMENT_BYTES / 4) ? 0 : 7);
+}
+
+/* Each in a process of its own, since it enters a namespace. */
+static void run_on_small_disk(const char *test, void (*use)(void))
+{
     pid_t child = fork();
     if (child == 0)
-        use_small_disk();
+        use();
     int status;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert(WIFEXITED(status));
     if (WEXITSTATUS(status) == NOT_ALLOWED)
-        printf("full_disk_stalls_the_log_only_when_its_spares_are_used_up: may not mount here\n");
+        printf("%s: may not mount here\n", test);
     else
         ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+
+START_TEST(full_disk_stalls_the_log_only_when_its_spares_are_used_up)
+{
+    chosen = (enum segment_sync)_i;
+    run_on_small_disk(__func__, use_filled_disk);
+}
+END_TEST
+
+START_TEST(disk_without_room_for_all_spares_has_fewer)
+{
+    chosen = (enum segment_sync)_i;
+    run_on_small_disk(__func__, fill_disk_with_spares);
+    ck_assert_uint_eq(spare_count(UINT64_MAX, SEGMENT_BYTES_MIN), SPARES_MAX);
+    ck_assert_uint_eq(spare_count(1, UINT64_MAX), 1);
 }
 END_TEST
 
@@ -766,7 +808,8 @@ int main(void)
                                  kept_spare_in_use_is_used_on_by_the_next_flusher,
                                  kept_spares_are_made_slowly_while_frames_are_written,
                                  kept_spares_come_once_the_disk_has_room,
-                                 full_disk_stalls_the_log_only_when_its_spares_are_used_up};
+                                 full_disk_stalls_the_log_only_when_its_spares_are_used_up,
+                                 disk_without_room_for_all_spares_has_fewer};
     for (size_t i = 0; i < sizeof both / sizeof *both; i++)
         tcase_add_loop_test(tests, both[i], 0, 2);
     tcase_add_test(tests, probe_chooses_a_way_and_leaves_nothing);

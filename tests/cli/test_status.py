@@ -69,6 +69,9 @@ def test_spares_are_shown_as_they_come(cli: Cli, log: Path) -> None:
     assert status_of(cli, log)["spares"] == 4
     cli.append(log, "y")
     assert cli.ok("cat", log).out == "x\ny\n"
+    cli.ok("stop", log)
+    assert cli.ok("cat", log, "--salvage").out == "x\ny\n"
+    assert "intact" in cli.ok("verify", log).out
 
 
 def test_the_oldest_reservation_is_named(cli: Cli, log: Path, handle: Handle) -> None:
