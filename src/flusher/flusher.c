@@ -51,23 +51,6 @@ static void take_over(struct flusher *flusher)
     publish_status(flusher, FLUSHER_RUNNING, 0);
 }
 
-/* What a flusher has written lies in its ring until it is known to be durable, so the disk is never
- * ahead of the ring, unless another ring was served meanwhile. */
-static int check_ring_fits_disk(const struct flusher *flusher)
-{
-    uint64_t disk_end, ring_lsn = ring_end(&flusher->region.region.ring);
-    int error = flusher->region.made ? 0 : store_find_end(&flusher->directory, &disk_end);
-    if (flusher->region.made || error < 0 || disk_end <= ring_lsn)
-        return error;
-    return fail_about(ABOUT_RING,
-                      fail(ESTALE,
-                           "%s ends at LSN %llu on disk and its ring in /dev/shm at %llu: another "
-                           "ring was used meanwhile, in another /dev/shm; close all handles here "
-                           "and remove the /dev/shm/duralog-* that lsof shows for this log",
-                           flusher->directory.path, (unsigned long long)disk_end,
-                           (unsigned long long)ring_lsn));
-}
-
 static int open_region_and_store(struct flusher *flusher)
 {
     int error = region_attach_flusher(&flusher->directory, &flusher->region);
@@ -77,9 +60,7 @@ static int open_region_and_store(struct flusher *flusher)
                                                       flusher->directory.meta.segment_bytes));
     flusher->durable = atomic_load(&flusher->region.state->durable_lsn);
     flusher->gathered = flusher->issued = flusher->durable;
-    error = check_ring_fits_disk(flusher);
-    if (error == 0)
-        error = frames_allocate(flusher);
+    error = frames_allocate(flusher);
     if (error == 0) {
         error = store_open(&flusher->directory, flusher->durable, &flusher->store);
         if (error < 0)

@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define REGION_MAGIC UINT64_C(0x3130474e49524c44) /* "DLRING01": layout version 1 */
+#define REGION_MAGIC UINT64_C(0x3230474e49524c44) /* "DLRING02": layout version 2 */
 
 #define CACHE_LINE 64
 
@@ -89,6 +89,7 @@ struct wait_shard {
 /* Writer of all: the flusher; before the first one runs, the creator. */
 struct flusher_state {
     _Atomic uint64_t magic; /* stored last: without it an object is an interrupted attempt */
+    uint64_t ring_id;       /* random, not 0: see region/turn.h; writer: the creator */
 
     _Alignas(CACHE_LINE) _Atomic uint64_t head_lsn; /* all below is consumed: its memory is free */
     _Alignas(CACHE_LINE) _Atomic uint64_t durable_lsn;

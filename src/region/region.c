@@ -6,6 +6,7 @@
 #include "region/attachment.h"
 #include "region/server.h"
 #include "region/shm.h"
+#include "region/turn.h"
 #include "store/store.h"
 #include "sys/file.h"
 #include "sys/fork.h"
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 /* An error of shm or attachment, with its subject. -ENOENT is an answer: there is no ring. */
 static int about_ring(int error)
@@ -22,16 +24,22 @@ static int about_ring(int error)
     return error < 0 && error != -ENOENT ? fail_about(ABOUT_RING, error) : error;
 }
 
-/* A new ring begins where the log on disk ends. Those who wait for one watch the lock file's
- * times. */
+/* A new ring begins where the log on disk ends. */
 static int create_ring(const struct directory *directory)
 {
-    uint64_t end_lsn;
+    uint64_t id, end_lsn;
     int error = store_find_end(directory, &end_lsn);
-    if (error == 0)
-        error = about_ring(shm_create(directory, end_lsn));
-    if (error == 0)
-        sys_touch(directory->lock_fd);
+    if (error < 0)
+        return error;
+    if (getrandom(&id, sizeof id, 0) != sizeof id)
+        return fail_errno(errno, "cannot draw a random number");
+    id |= 1; /* 0 names none */
+    error = about_ring(shm_create(directory, id, end_lsn));
+    if (error < 0)
+        return error;
+    error = directory_name_ring(directory, id);
+    if (error < 0)
+        shm_remove(directory);
     return error;
 }
 
@@ -52,29 +60,16 @@ static int open_existing(const struct directory *directory, bool writing, struct
     return objects->state_fd < 0 ? objects->state_fd : 0;
 }
 
-/* Opens both objects, made if need be. Call with LOCK_RING. */
-static int open_objects(const struct directory *directory, bool writing, struct objects *objects)
+static void close_objects(const struct objects *objects)
 {
-    int error = open_existing(directory, writing, objects);
-    objects->made = error == -ENOENT;
-    if (!objects->made)
-        return error;
-    /* A flusher whose ring was removed may still write: what it leaves half done is no damage. */
-    error = about_ring(server_check(directory, -1));
-    if (error == 0)
-        error = create_ring(directory);
-    if (error < 0)
-        return error;
-    error = open_existing(directory, writing, objects);
-    if (error == -ENOENT)
-        error = fail(EIO, "the ring of %s was removed while it was made", directory->path);
-    return about_ring(error);
+    sys_fork_close(objects->state_fd);
+    sys_fork_close(objects->ring_fd);
 }
 
 /* What was made for an attachment that then failed is nobody's: it would lie there for ever. */
 static void abandon_objects(const struct directory *directory, const struct objects *objects)
 {
-    sys_fork_close(objects->ring_fd);
+    close_objects(objects);
     if (objects->made)
         shm_remove(directory);
 }
@@ -83,16 +78,16 @@ static void abandon_objects(const struct directory *directory, const struct obje
  * nothing. */
 enum access { ACCESS_VIEW, ACCESS_PRODUCER, ACCESS_FLUSHER };
 
-static int map_region(const struct directory *directory, int ring_fd, int state_fd,
+static int map_region(const struct directory *directory, const struct objects *objects,
                       enum access access, struct region *region)
 {
     struct flusher_state *state;
     char *headers;
-    int error = shm_map_ring(directory, ring_fd, access != ACCESS_VIEW, &region->control, &headers,
-                             &region->ring.bytes, &region->mapped_bytes);
+    int error = shm_map_ring(directory, objects->ring_fd, access != ACCESS_VIEW, &region->control,
+                             &headers, &region->ring.bytes, &region->mapped_bytes);
     if (error < 0)
         return about_ring(error);
-    error = shm_map_state(directory, state_fd, access == ACCESS_FLUSHER, &state);
+    error = shm_map_state(directory, objects->state_fd, access == ACCESS_FLUSHER, &state);
     if (error < 0) {
         munmap(region->control, region->mapped_bytes);
         return about_ring(error);
@@ -129,6 +124,89 @@ static uint64_t object_inode(int fd)
     return sys_fstat(fd, &status) < 0 ? 0 : status.st_ino;
 }
 
+/* A ring that no flusher serves. True if it was removed. */
+static bool remove_idle_ring(const struct directory *directory)
+{
+    struct objects objects;
+    struct region region;
+    if (open_existing(directory, true, &objects) < 0)
+        return false;
+    bool removed = false;
+    if (map_region(directory, &objects, ACCESS_FLUSHER, &region) == 0) {
+        removed = region_remove_if_idle(directory, (struct flusher_state *)region.state, &region,
+                                        objects.ring_fd);
+        unmap_region(&region);
+    }
+    close_objects(&objects);
+    return removed;
+}
+
+static int refuse_stale(const struct directory *directory, const struct objects *objects)
+{
+    struct region region;
+    char ring[SHM_NAME_BYTES], state[SHM_NAME_BYTES];
+    int error = map_region(directory, objects, ACCESS_VIEW, &region);
+    if (error < 0)
+        return error;
+    uint64_t durable_lsn = atomic_load(&region.state->durable_lsn);
+    uint64_t lost = ring_end(&region.ring) - durable_lsn;
+    unmap_region(&region);
+    shm_object_name(directory, SHM_RING, ring);
+    shm_object_name(directory, SHM_STATE, state);
+    if (lost == 0)
+        return fail(ESTALE,
+                    "%s has gone on through another /dev/shm, of another container perhaps, since "
+                    "it was last served here: close all handles here, and open it again",
+                    directory->path);
+    return fail(ESTALE,
+                "%s has gone on through another /dev/shm, of another container perhaps, since it "
+                "was last served here; the last %llu bytes that were appended here, behind LSN "
+                "%llu, were not durable then and can be no more: close all handles here, and give "
+                "those bytes up by: rm /dev/shm%s /dev/shm%s",
+                directory->path, (unsigned long long)lost, (unsigned long long)durable_lsn, ring,
+                state);
+}
+
+/* Opens the ring that is there, if it may be attached to. -ENOENT: there is none, or there was one
+ * that the log has gone on without, and that nobody needs. */
+static int open_current(const struct directory *directory, bool writing, struct objects *objects)
+{
+    int found = open_existing(directory, writing, objects);
+    if (found < 0 && found != -ENOENT)
+        return found;
+    /* Where there is none: a flusher whose ring was removed may still write, and what it leaves
+     * half done is no damage. */
+    int error = about_ring(server_check(directory, found == 0 ? objects->ring_fd : -1));
+    if (error < 0 || found < 0) {
+        if (found == 0)
+            close_objects(objects);
+        return error < 0 ? error : found;
+    }
+    error = turn_take(directory, objects->state_fd);
+    if (error == -ESTALE)
+        error =
+            remove_idle_ring(directory) ? -ENOENT : about_ring(refuse_stale(directory, objects));
+    if (error < 0)
+        close_objects(objects);
+    return error;
+}
+
+/* Opens both objects, made if need be. Call with LOCK_RING. */
+static int open_objects(const struct directory *directory, bool writing, struct objects *objects)
+{
+    int error = open_current(directory, writing, objects);
+    objects->made = error == -ENOENT;
+    if (!objects->made)
+        return error;
+    error = create_ring(directory);
+    if (error < 0)
+        return error;
+    error = open_existing(directory, writing, objects);
+    if (error == -ENOENT)
+        error = fail(EIO, "the ring of %s was removed while it was made", directory->path);
+    return about_ring(error);
+}
+
 /* The lock is taken before the mapping exists and kept by it: the descriptor's last reference. */
 static int attach_locked(const struct directory *directory, uint64_t commit_interval_ns,
                          struct region *region)
@@ -137,10 +215,7 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
     int error = open_objects(directory, false, &objects);
     if (error < 0)
         return error;
-    error = about_ring(server_check(directory, objects.ring_fd));
-    if (error == 0)
-        error = map_region(directory, objects.ring_fd, objects.state_fd, ACCESS_PRODUCER, region);
-    sys_fork_close(objects.state_fd);
+    error = map_region(directory, &objects, ACCESS_PRODUCER, region);
     if (error == 0) {
         region->inode = object_inode(objects.ring_fd);
         shm_object_name(directory, SHM_RING, region->name);
@@ -152,7 +227,7 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
     if (error < 0)
         abandon_objects(directory, &objects);
     else
-        sys_fork_close(objects.ring_fd);
+        close_objects(&objects);
     /* A flusher that gathers by the interval of others is told of ours. */
     if (error == 0 && atomic_load(&region->control->awaited) == AWAITED_ANYTHING)
         region_wake_flusher(region->control);
@@ -172,23 +247,10 @@ int region_attach(const struct directory *directory, uint64_t commit_interval_ns
 
 void region_remove_unserved(const struct directory *directory)
 {
-    struct region_flusher as_flusher;
     if (lock_ring(directory) < 0)
         return;
-    if (sys_lock_held(directory->lock_fd, LOCK_FLUSHER, 1) == 0) {
-        int ring_fd = shm_object_open(directory, SHM_RING, true);
-        int state_fd = ring_fd < 0 ? -1 : shm_object_open(directory, SHM_STATE, true);
-        if (state_fd >= 0 &&
-            map_region(directory, ring_fd, state_fd, ACCESS_FLUSHER, &as_flusher.region) == 0) {
-            as_flusher.state = (struct flusher_state *)as_flusher.region.state;
-            region_remove_if_idle(directory, as_flusher.state, &as_flusher.region, ring_fd);
-            unmap_region(&as_flusher.region);
-        }
-        if (state_fd >= 0)
-            sys_fork_close(state_fd);
-        if (ring_fd >= 0)
-            sys_fork_close(ring_fd);
-    }
+    if (sys_lock_held(directory->lock_fd, LOCK_FLUSHER, 1) == 0)
+        remove_idle_ring(directory);
     sys_unlock(directory->lock_fd, LOCK_RING);
 }
 
@@ -229,15 +291,18 @@ int region_check_named(const struct directory *directory, const struct region *r
 
 int region_look(const struct directory *directory, struct region *region, int *ring_fd)
 {
-    *ring_fd = shm_object_open(directory, SHM_RING, false);
-    int state_fd = *ring_fd < 0 ? *ring_fd : shm_object_open(directory, SHM_STATE, false);
-    int error = state_fd;
-    if (state_fd >= 0) {
-        error = map_region(directory, *ring_fd, state_fd, ACCESS_VIEW, region);
-        sys_fork_close(state_fd);
-    }
-    if (error < 0 && *ring_fd >= 0)
-        sys_fork_close(*ring_fd);
+    struct objects objects;
+    int error = open_existing(directory, false, &objects);
+    if (error < 0)
+        return error;
+    error = turn_is_over(directory, objects.state_fd)
+                ? -ENOENT
+                : map_region(directory, &objects, ACCESS_VIEW, region);
+    sys_fork_close(objects.state_fd);
+    if (error < 0)
+        sys_fork_close(objects.ring_fd);
+    else
+        *ring_fd = objects.ring_fd;
     return error;
 }
 
@@ -255,9 +320,7 @@ int region_attach_flusher(const struct directory *directory, struct region_flush
         return error;
     error = open_objects(directory, true, &objects);
     if (error == 0) {
-        error = map_region(directory, objects.ring_fd, objects.state_fd, ACCESS_FLUSHER,
-                           &flusher->region);
-        sys_fork_close(objects.state_fd);
+        error = map_region(directory, &objects, ACCESS_FLUSHER, &flusher->region);
         if (error == 0) {
             error = about_ring(server_claim(directory, objects.ring_fd));
             if (error < 0)
@@ -266,8 +329,8 @@ int region_attach_flusher(const struct directory *directory, struct region_flush
         if (error < 0) {
             abandon_objects(directory, &objects);
         } else {
+            sys_fork_close(objects.state_fd);
             flusher->ring_fd = objects.ring_fd;
-            flusher->made = objects.made;
             flusher->state = (struct flusher_state *)flusher->region.state;
         }
     }

@@ -43,7 +43,8 @@ void region_remove_unserved(const struct directory *directory);
  * somebody has removed it by hand. */
 int region_check_named(const struct directory *directory, const struct region *region);
 
-/* Maps an existing ring read-only, without attaching: -ENOENT if there is none. `*ring_fd` is to
+/* Maps an existing ring read-only, without attaching: -ENOENT if there is none, or only one that
+ * the log has gone on without. `*ring_fd` is to
  * ask about locks with. */
 int region_look(const struct directory *directory, struct region *region, int *ring_fd);
 void region_look_away(struct region *region, int ring_fd);
@@ -54,7 +55,6 @@ struct region_flusher {
     struct region region;
     struct flusher_state *state;
     int ring_fd;
-    bool made; /* just now */
 };
 int region_attach_flusher(const struct directory *directory, struct region_flusher *flusher);
 void region_detach_flusher(struct region_flusher *flusher);

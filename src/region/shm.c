@@ -148,7 +148,7 @@ static int create_object(const struct directory *directory, enum shm_object obje
 }
 
 static int initialize_objects(const struct directory *directory, int ring_fd, int state_fd,
-                              uint64_t first_lsn)
+                              uint64_t id, uint64_t first_lsn)
 {
     struct ring_control *control =
         mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, ring_fd, 0);
@@ -158,6 +158,7 @@ static int initialize_objects(const struct directory *directory, int ring_fd, in
     if (control == MAP_FAILED || state == MAP_FAILED) {
         error = fail_errno(errno, "the ring of %s cannot be mapped", directory->path);
     } else {
+        state->ring_id = id;
         atomic_store(&state->head_lsn, first_lsn);
         atomic_store(&state->durable_lsn, first_lsn);
         atomic_store(&control->next_attachment, 1);
@@ -171,7 +172,7 @@ static int initialize_objects(const struct directory *directory, int ring_fd, in
     return error;
 }
 
-int shm_create(const struct directory *directory, uint64_t first_lsn)
+int shm_create(const struct directory *directory, uint64_t id, uint64_t first_lsn)
 {
     int ring_fd = create_object(directory, SHM_RING);
     if (ring_fd < 0)
@@ -179,7 +180,7 @@ int shm_create(const struct directory *directory, uint64_t first_lsn)
     int error = create_object(directory, SHM_STATE);
     if (error >= 0) {
         int state_fd = error;
-        error = initialize_objects(directory, ring_fd, state_fd, first_lsn);
+        error = initialize_objects(directory, ring_fd, state_fd, id, first_lsn);
         sys_close(state_fd);
     }
     sys_close(ring_fd);

@@ -26,10 +26,10 @@ int shm_open_private(const char *name, bool writing);
  * -ENOENT, -EACCES. */
 int shm_object_open(const struct directory *directory, enum shm_object object, bool writing);
 
-/* Makes both objects afresh, empty and beginning at `first_lsn`, all memory allocated: a full
- * /dev/shm is -ENOSPC here, never a SIGBUS later. Removes what an interrupted attempt left. Call
- * with LOCK_RING. */
-int shm_create(const struct directory *directory, uint64_t first_lsn);
+/* Makes both objects of a ring afresh, with the id `id`, empty and beginning at `first_lsn`, all
+ * memory allocated: a full /dev/shm is -ENOSPC here, never a SIGBUS later. Removes what an
+ * interrupted attempt left. Call with LOCK_RING. */
+int shm_create(const struct directory *directory, uint64_t id, uint64_t first_lsn);
 
 /* Removes both names; those who have them mapped keep their memory. Call with LOCK_RING. */
 void shm_remove(const struct directory *directory);

@@ -8,6 +8,7 @@
 
 #include "region/layout.h"
 #include "region/shm.h"
+#include "region/turn.h"
 #include "sys/clock.h"
 #include "sys/fork.h"
 #include "sys/futex.h"
@@ -26,7 +27,7 @@ int region_view_open(const struct directory *directory, struct region_view *view
     int fd = shm_object_open(directory, SHM_STATE, false);
     if (fd < 0)
         return fd;
-    int error = shm_map_state(directory, fd, false, &state);
+    int error = turn_is_over(directory, fd) ? -ENOENT : shm_map_state(directory, fd, false, &state);
     sys_fork_close(fd);
     if (error < 0)
         return error;

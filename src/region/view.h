@@ -19,7 +19,7 @@ struct region_view {
     struct ring_control *control;      /* NULL: no permission to write it */
 };
 
-/* -ENOENT where the log has no ring now. */
+/* -ENOENT where the log has no ring now, or only one that it has gone on without. */
 int region_view_open(const struct directory *directory, struct region_view *view);
 void region_view_close(struct region_view *view);
 

@@ -188,6 +188,8 @@ static int write_contents(struct directory *directory)
     int cursors;
     int error = write_meta(directory);
     if (error == 0)
+        error = directory_name_ring(directory, 0); /* so that a full disk has room for a name */
+    if (error == 0)
         error = make_inner(directory, "cursors", &cursors);
     if (error < 0)
         return error;

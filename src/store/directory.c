@@ -172,7 +172,7 @@ int directory_open_lock(int directory, bool writing)
     return error < 0 ? error : fd;
 }
 
-/* A copy may have come without the lock file, which is empty. */
+/* A copy may have come without the lock file. */
 static int open_lock(bool writing, struct directory *directory)
 {
     directory->lock_fd = directory_open_lock(directory->fd, writing);
@@ -221,6 +221,25 @@ int directory_open(const char *path, bool writing, struct directory *directory)
         return error;
     }
     *directory = opened;
+    return 0;
+}
+
+int directory_named_ring(const struct directory *directory, uint64_t *id)
+{
+    uint64_t named = 0; /* what is too short names none */
+    ssize_t got = sys_pread_full(directory->lock_fd, &named, sizeof named, 0);
+    if (got < 0)
+        return fail_errno((int)-got, "cannot read %s/lock", directory->path);
+    *id = got == sizeof named ? named : 0;
+    return 0;
+}
+
+int directory_name_ring(const struct directory *directory, uint64_t id)
+{
+    int error = sys_pwrite_full(directory->lock_fd, &id, sizeof id, 0, false);
+    if (error < 0)
+        return fail_errno(-error, "cannot write %s/lock", directory->path);
+    sys_touch(directory->lock_fd);
     return 0;
 }
 

@@ -3,7 +3,7 @@
  * The log's directory: creating it, opening it, its meta and its lock file.
  *
  *   LOG/meta          identity and sizes (format/format.h); written last: then the log is whole
- *   LOG/lock          empty; bytes of it are locked, see below
+ *   LOG/lock          bytes of it are locked, see below; the first eight name a ring
  *   LOG/segments/     the records
  *   LOG/cursors/      readers' positions
  *   LOG/flusher.log   what a flusher that nobody watches has to say
@@ -50,6 +50,13 @@ int directory_create_with_spares(const char *path, uint64_t ring_bytes, uint64_t
 /* The lock file in the directory `fd`, made if it is not there and `writing`: a descriptor that no
  * forked child gets, or a negative errno without a sentence. -EBADMSG: it is no file. */
 int directory_open_lock(int fd, bool writing);
+
+/* The id of the ring that LOG/lock names, see region/turn.h; 0: none, as in a new log and in a copy
+ * that came without that file. */
+int directory_named_ring(const struct directory *directory, uint64_t *id);
+
+/* Names it. Also sets the file's times, which those watch who wait for a ring. */
+int directory_name_ring(const struct directory *directory, uint64_t id);
 
 void directory_close(struct directory *directory);
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """One log's directory in several containers, each with a /dev/shm of its own: what is used in one
-of them is refused in the others, for as long as it is. Otherwise the records of one would wait for
-ever, and could later be written over what the other one holds to be durable.
+of them is refused in the others, for as long as it is. They may take turns; what one of them left
+in its ring is never written over what another one has made durable since.
 
 A container is a mount namespace with another tmpfs on /dev/shm here. Knows the public package.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from children import HANG_S, environment, in_namespace, needs_root
-from conftest import COMMAND, stop
+from children import HANG_S, environment, in_namespace, needs_root, run
+from conftest import COMMAND, has_ended, rings_of
 from duralog import DuraLog, DuraLogSharedMemoryError
 
 pytestmark = needs_root
@@ -32,6 +33,42 @@ sys.stdin.read()
 log.append("inside, at its end", level="durable", timeout=200)
 log.close()
 """
+
+
+LEAVE = """
+import os, sys
+from duralog import DuraLog
+log = DuraLog(sys.argv[1], flusher=False)
+for number in range(int(sys.argv[2])):
+    log.append(f"left {number}")
+os._exit(0)
+"""
+
+
+def kill_flusher(path: Path) -> None:
+    told = subprocess.run([COMMAND, "status", "--json", path], capture_output=True, check=True)
+    flusher = json.loads(told.stdout)["flusher"]["pid"]
+    os.kill(flusher, signal.SIGKILL)
+    assert has_ended(flusher)
+
+
+def leave(path: Path, records: int) -> None:
+    """In the ring out here, which nobody serves."""
+    assert run(LEAVE, path, records).returncode == 0
+
+
+def give_up(path: Path) -> None:
+    """What only the ring out here holds, as the error that it is in the way of says."""
+    with pytest.raises(DuraLogSharedMemoryError, match="has gone on through another") as caught:
+        DuraLog(path)
+    assert rings_of(path) != []
+    subprocess.run(["sh", "-c", "rm " + str(caught.value).split(": rm ")[1]], check=True)
+    assert rings_of(path) == []
+
+
+def records_of(path: Path) -> list[str]:
+    done = subprocess.run([COMMAND, "cat", path], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 class Container:
@@ -88,10 +125,7 @@ def test_it_cannot_be_stopped_from_elsewhere_and_that_is_said(
 def test_a_handle_whose_flusher_died_learns_that_another_ring_is_served(path: Path) -> None:
     with DuraLog(path) as log:
         log.append("outside", level="durable", timeout=200)
-        for process in Path("/proc").glob("[0-9]*"):
-            command = (process / "cmdline").read_bytes().split(b"\0") if process.exists() else []
-            if os.fsencode(path) in command and b"duralog-flusher" in command[0]:
-                os.kill(int(process.name), signal.SIGKILL)
+        kill_flusher(path)
         container = Container(path)
         lsn = log.append("behind what the container has made durable")
         with pytest.raises(DuraLogSharedMemoryError, match="another /dev/shm"):
@@ -99,21 +133,73 @@ def test_a_handle_whose_flusher_died_learns_that_another_ring_is_served(path: Pa
         with pytest.raises(DuraLogSharedMemoryError, match="another /dev/shm"):
             log.close()
     container.end()
-    for ring in Path("/dev/shm").glob(f"*{log.uuid.replace('-', '')}*"):
-        ring.unlink()
+    give_up(path)
     with DuraLog(path) as again:
         assert list(again.replay()) == ["outside", "inside", "inside, at its end"]
 
 
-def test_a_ring_that_the_disk_has_left_behind_is_not_written_over_it(path: Path) -> None:
-    """It was made before the container's, and nobody served it."""
-    idle = DuraLog(path, flusher=False)
+# ---- Turns ----
+
+INSIDE = ["inside", "inside, at its end"]
+
+
+def test_what_was_left_is_not_written_over_what_has_become_durable_since(path: Path) -> None:
+    """More is left than the container then appends: its records lie where those are."""
+    leave(path, 10)
     Container(path).end()
-    with pytest.raises(DuraLogSharedMemoryError, match="another ring was used meanwhile"):
-        DuraLog(path)
-    idle.close()
-    stop(path)
-    for ring in Path("/dev/shm").glob(f"*{idle.uuid.replace('-', '')}*"):
-        ring.unlink()
+    with pytest.raises(DuraLogSharedMemoryError, match="the last 640 bytes"):
+        DuraLog(path, flusher=False)
+    give_up(path)
     with DuraLog(path) as again:
-        assert list(again.replay()) == ["inside", "inside, at its end"]
+        assert list(again.replay()) == INSIDE
+
+
+def test_what_was_left_and_is_on_disk_long_since_is_refused_as_well(path: Path) -> None:
+    """Less is left: the disk ends beyond the ring."""
+    leave(path, 1)
+    Container(path).end()
+    give_up(path)
+    assert records_of(path) == INSIDE
+
+
+def test_a_ring_that_the_log_has_gone_on_without_takes_nobody_in(path: Path) -> None:
+    with DuraLog(path) as log:
+        log.append("outside", level="durable", timeout=200)
+        kill_flusher(path)
+        Container(path).end()
+        with pytest.raises(DuraLogSharedMemoryError, match="and open it again"):
+            DuraLog(path)
+    with DuraLog(path) as again:
+        assert list(again.replay()) == ["outside", *INSIDE]
+
+
+def test_a_ring_that_nobody_needs_makes_way(path: Path) -> None:
+    """Readers see past it before."""
+    with DuraLog(path) as log:
+        log.append("outside", level="durable", timeout=200)
+        kill_flusher(path)
+    Container(path).end()
+    assert rings_of(path) != []
+    assert records_of(path) == ["outside", *INSIDE]
+    with DuraLog(path) as again:
+        again.append("outside again")
+        assert list(again.replay()) == ["outside", *INSIDE, "outside again"]
+
+
+def test_a_turn_in_which_nothing_was_written_takes_nothing(path: Path) -> None:
+    leave(path, 10)
+    opened = run(
+        "import sys, duralog; duralog.DuraLog(sys.argv[1]).close()",
+        path,
+        wrapper=in_namespace("mount -t tmpfs tmpfs /dev/shm", after=f"{COMMAND} stop {path}"),
+    )
+    assert opened.returncode == 0, opened.stderr
+    with DuraLog(path) as again:
+        assert list(again.replay()) == [f"left {number}" for number in range(10)]
+
+
+def test_a_ring_whose_lock_file_was_lost_goes_on(path: Path) -> None:
+    leave(path, 10)
+    (path / "lock").unlink()
+    with DuraLog(path) as again:
+        assert list(again.replay()) == [f"left {number}" for number in range(10)]
