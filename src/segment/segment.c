@@ -185,6 +185,7 @@ int segment_open(int directory, uint64_t first_lsn, const uint8_t uuid[FORMAT_UU
     if (error == -EBADMSG)
         opened.damage = "it is not a regular file";
     if (error >= 0) {
+        opened.shared = status.st_nlink > 1;
         error = read_header(&opened, first_lsn, uuid, (uint64_t)status.st_size);
         if (error < 0)
             sys_close(opened.fd);

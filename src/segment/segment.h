@@ -39,6 +39,7 @@ struct segment {
     char name[SEGMENT_NAME_BYTES];
     const char *damage; /* why segment_open() returned -EBADMSG */
     struct segment_header header;
+    bool shared; /* when it was opened the file had another name as well: a copy's, by hard links */
 };
 
 void segment_name(uint64_t first_lsn, char name[SEGMENT_NAME_BYTES]);

@@ -106,13 +106,13 @@ static void remove_file(const struct spare *spare, struct spare_file file)
 }
 
 /* Whether it is as long as a segment, all of it written, and none of it used: a segment's header is
- * synced before anything else goes to its file. */
+ * synced before anything else goes to its file. And it is no copy's as well, by a hard link. */
 static bool is_unused(int fd, uint64_t bytes)
 {
     alignas(FORMAT_BLOCK) static const char zeros[FORMAT_BLOCK];
     alignas(FORMAT_BLOCK) char block[FORMAT_BLOCK];
     struct stat status;
-    return sys_fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+    return sys_fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 &&
            (uint64_t)status.st_size == bytes && (uint64_t)status.st_blocks * 512 >= bytes &&
            sys_pread_full(fd, block, sizeof block, 0) == sizeof block &&
            memcmp(block, zeros, sizeof block) == 0;

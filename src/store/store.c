@@ -391,7 +391,7 @@ static int open_at(struct store *store, uint64_t durable_lsn)
     }
     spare_start(store->spare, sync);
     store->durable_lsn = recovery.end_lsn;
-    store->sealed = recovery.resume;
+    store->sealed = tail_segment(&store->tail)->header.number == recovery.last.number;
     return 0;
 }
 

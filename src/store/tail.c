@@ -161,14 +161,15 @@ void tail_retreat(struct tail *tail, uint64_t lsn)
 /* ---- Opening ---- */
 
 /* Leaves the last segment as it is and begins another one at the cut. What lies behind the cut can
- * never become valid again, so its space may go. */
+ * never become valid again, so its space may go, unless the file is a copy's too. */
 static int cut(struct tail *tail)
 {
+    bool shared = current(tail)->shared;
     int error = tail_roll(tail);
     if (error < 0)
         return error;
     tail->left.mark = false;
-    tail->left.release = true;
+    tail->left.release = !shared;
     return tail_name(tail);
 }
 
@@ -183,7 +184,7 @@ int tail_open(struct tail *tail, const struct directory *directory, struct spare
                           .next_number = recovery->last.number + 1};
     int error = segment_open(directory->segments_fd, recovery->last.first_lsn, directory->meta.uuid,
                              SEGMENT_WRITE, sync, current(tail));
-    if (error < 0 || recovery->resume)
+    if (error < 0 || (recovery->resume && !current(tail)->shared))
         return error;
     error = cut(tail);
     if (error < 0)

@@ -54,8 +54,8 @@ struct tail {
     } left;              /* the predecessor, while the current segment has no name */
 };
 
-/* Opens the last segment to write on where recovery says, or begins another one there. `spare`
- * outlives the tail. */
+/* Opens the last segment to write on where recovery says, or begins another one there: also if that
+ * file is a copy's too, by a hard link. `spare` outlives the tail. */
 int tail_open(struct tail *tail, const struct directory *directory, struct spare *spare,
               enum segment_sync sync, const struct recovery *recovery);
 

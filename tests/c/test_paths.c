@@ -198,6 +198,70 @@ START_TEST(link_to_a_log_is_followed_and_its_own_path_told)
 }
 END_TEST
 
+/* ---- Hard links ---- */
+
+static void copy_by_links(void)
+{
+    char command[600];
+    snprintf(command, sizeof command, "cp -al '%s' '%s'", support_log, at("copy"));
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* Through some segments, so that the one that both have is left. */
+static uint64_t append_much(const char *path)
+{
+    static const char big[16 * 1024];
+    shmwal *log;
+    uint64_t lsn = 0;
+    SUPPORT_OK(open_at(path, 0, &log));
+    for (int i = 0; i < 40; i++)
+        SUPPORT_OK(shmwal_append_for(log, big, sizeof big, SHMWAL_BYTES, 60 * SECONDS, &lsn));
+    SUPPORT_OK(shmwal_wait(log, lsn, SHMWAL_DURABLE, 60 * SECONDS));
+    SUPPORT_OK(shmwal_close(log));
+    stop(path);
+    return lsn;
+}
+
+static void expect_intact(const char *path, uint64_t records, uint64_t lsn)
+{
+    shmwal_verification found = {.size = sizeof found};
+    SUPPORT_OK(shmwal_verify(path, &found, NULL, NULL));
+    ck_assert(!found.damaged && !found.torn);
+    ck_assert_uint_eq(found.records, records);
+    ck_assert_uint_eq(found.last_lsn, lsn);
+}
+
+/* A copy shares its files with the log, and what is appended to the one is not in the other. */
+START_TEST(copy_by_hard_links_and_its_log_do_not_harm_each_other)
+{
+    uint64_t first = append_much(support_log);
+    copy_by_links();
+    uint64_t copy_end = append_much(at("copy"));
+    expect_intact(support_log, 40, first);
+    expect_intact(at("copy"), 80, copy_end);
+    SUPPORT_OK(use(support_log));
+    stop(support_log);
+    expect_intact(support_log, 41, first + 64);
+    expect_intact(at("copy"), 80, copy_end);
+}
+END_TEST
+
+/* The lock file is one of those that they share. */
+START_TEST(copy_by_hard_links_is_not_used_while_its_log_is)
+{
+    shmwal *log, *copy;
+    SUPPORT_OK(open_at(support_log, 0, &log));
+    copy_by_links();
+    ck_assert_int_eq(open_at(at("copy"), 0, &copy), -EBUSY);
+    shmwal_close(log);
+    stop(support_log);
+    SUPPORT_OK(use(at("copy")));
+    ck_assert_int_eq(open_at(support_log, 0, &log), -EBUSY);
+    stop(at("copy"));
+    SUPPORT_OK(use(support_log));
+}
+END_TEST
+
 /* ---- Odd paths ---- */
 
 static const char *const odd[] = {"new\nline", "a blank",  "\xff\xfe\x80", "'quotes\"$(x)",
@@ -680,6 +744,8 @@ int main(void)
     tcase_add_test(cases, links_where_files_are_made_are_not_followed);
     tcase_add_test(cases, link_that_comes_and_goes_is_never_followed);
     tcase_add_test(cases, link_to_a_log_is_followed_and_its_own_path_told);
+    tcase_add_test(cases, copy_by_hard_links_and_its_log_do_not_harm_each_other);
+    tcase_add_test(cases, copy_by_hard_links_is_not_used_while_its_log_is);
     tcase_add_loop_test(cases, odd_path_is_as_good_as_any, 0, ODD);
     tcase_add_test(cases, path_that_cannot_be_is_refused);
     tcase_add_test(cases, path_as_long_as_the_system_takes_it_works);
