@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,10 @@ def put_away(log: Path) -> None:
     if rings_of(log):
         DuraLog(log).close()
         stop(log)
+    # A thread that was still in a call on a closed handle lets go of it, and of the ring, only then.
+    deadline = time.monotonic() + 60
+    while rings_of(log) and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert rings_of(log) == []
 
 
