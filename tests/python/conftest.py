@@ -68,7 +68,7 @@ def put_away(log: Path) -> None:
     if rings_of(log):
         DuraLog(log).close()
         stop(log)
-    # A thread that was still in a call on a closed handle lets go of it, and of the ring, only then.
+    # A thread that is still in a call on a closed handle lets go of it, and of the ring, after it.
     deadline = time.monotonic() + 60
     while rings_of(log) and time.monotonic() < deadline:
         time.sleep(0.01)
