@@ -267,6 +267,10 @@ torture-flips: ## every bit of a log flipped; half an hour
 	@$(MAKE) -s -j$(JOBS) torture-programs
 	$(TORTURE)/flips --all --seed $(SEED)
 
+coverage: ## which branches no test takes, and whether each has its reason; a quarter of an hour
+	@tools/setup check
+	@B=$(B) build/venv/bin/python tests/coverage/branches.py $(ARGS)
+
 bench: ## measure beside floors and peers, 15 minutes; ARGS=--commit puts it into the documents
 bench-quick: ## less of everything, in under a minute
 bench-curves: ## cost as records, rings, logs and crowds grow, up to a log of 20 GiB
@@ -310,7 +314,7 @@ help: ## this list
 
 always:
 .PHONY: all tests install quickstart check unit tsan asan valgrind python cli servers system kill \
-        mad step model weak torture torture-kill torture-mad torture-step torture-power \
+        mad step model weak torture coverage torture-kill torture-mad torture-step torture-power \
         torture-crash torture-inject torture-flips \
         torture-programs fuzz fuzzers fuzzers-built lint bench bench-quick bench-curves \
         bench-guard wheel wheel-check format lint-format lint-tidy clean help always

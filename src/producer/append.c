@@ -230,7 +230,7 @@ static int check_slot(shmwal *log, const shmwal_slot *slot)
                     "before a fork");
     if (!ring_is_open(&log->region.ring, owner, slot->private_start, span))
         return fail(EINVAL, "this slot has been committed or discarded");
-    return slot->type == 0 || slot->type > 255 ? check_type(slot->type) : 0;
+    return 0;
 }
 
 static int finish_slot(shmwal *log, shmwal_slot *slot, enum ring_state state)
@@ -243,6 +243,8 @@ static int finish_slot(shmwal *log, shmwal_slot *slot, enum ring_state state)
 SHMWAL_API int shmwal_commit(shmwal *log, shmwal_slot *slot, uint64_t *lsn)
 {
     int error = check_slot(log, slot);
+    if (error == 0 && (slot->type == 0 || slot->type > 255))
+        error = check_type(slot->type);
     if (error < 0)
         return error;
     struct record_header *record = ring_at(&log->region.ring, slot->private_start);

@@ -199,6 +199,21 @@ START_TEST(meta_with_sizes_of_no_log_is_damaged)
 }
 END_TEST
 
+START_TEST(segment_header_with_places_that_cannot_be_is_damaged)
+{
+    const struct segment_header places[] = {
+        {.first_lsn = 1, .file_bytes = SEGMENT_BYTES_MIN},
+        {.first_lsn = 64, .file_bytes = SEGMENT_BYTES_MIN + 1},
+        {.first_lsn = 64, .file_bytes = SEGMENT_BYTES_MIN - FORMAT_BLOCK},
+    };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        struct segment_header header = places[i];
+        segment_header_seal(&header);
+        ck_assert_int_eq(segment_header_check(&header), BLOCK_DAMAGED);
+    }
+}
+END_TEST
+
 START_TEST(headers_of_a_later_version_are_incompatible_not_damaged)
 {
     struct meta meta = {.ring_bytes = 65536, .segment_bytes = 65536};
@@ -248,6 +263,7 @@ int main(void)
     tcase_add_test(tests, frame_whose_lsn_would_overflow_is_invalid);
     tcase_add_test(tests, headers_with_any_byte_changed_are_not_valid);
     tcase_add_test(tests, meta_with_sizes_of_no_log_is_damaged);
+    tcase_add_test(tests, segment_header_with_places_that_cannot_be_is_damaged);
     tcase_add_test(tests, headers_of_a_later_version_are_incompatible_not_damaged);
     tcase_add_test(tests, longest_record_fits_half_a_ring_and_a_segment);
     suite_add_tcase(suite, tests);

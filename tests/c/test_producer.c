@@ -91,6 +91,52 @@ START_TEST(append_refuses_bad_arguments_and_keeps_the_handle_usable)
 }
 END_TEST
 
+START_TEST(calls_refuse_what_is_not_there)
+{
+    static const uint32_t length = 1;
+    shmwal *log;
+    shmwal_slot slot;
+    shmwal_reader *reader;
+    shmwal_record record;
+    shmwal_status status = {.size = 3};
+    char uuid[37] = "left alone";
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    ck_assert_int_eq(shmwal_open(NULL, NULL, &log), -EINVAL);
+    ck_assert_int_eq(shmwal_open(support_log, NULL, NULL), -EINVAL);
+    ck_assert_int_eq(shmwal_create(NULL, NULL), -EINVAL);
+    ck_assert_int_eq(shmwal_stop(NULL, 0), -EINVAL);
+    ck_assert_int_eq(shmwal_append_batch(log_, NULL, &length, NULL, 1, 0, NULL, NULL), -EINVAL);
+    ck_assert_int_eq(shmwal_append_batch(log_, "x", NULL, NULL, 1, 0, NULL, NULL), -EINVAL);
+    ck_assert_int_eq(
+        shmwal_append_batch(log_, "x", &length, (const uint8_t[]){0}, 1, 0, NULL, NULL), -EINVAL);
+    SUPPORT_OK(shmwal_append_batch(log_, "x", &length, NULL, 1, 0, NULL, NULL));
+    ck_assert_int_eq(shmwal_reserve(NULL, 1, &slot), -EINVAL);
+    ck_assert_int_eq(shmwal_reserve(log_, 1, NULL), -EINVAL);
+    ck_assert_int_eq(shmwal_reserve(log_, 32 * 1024, &slot), -EMSGSIZE);
+    SUPPORT_OK(shmwal_reserve(log_, 1, &slot));
+    ck_assert_int_eq(shmwal_commit(NULL, &slot, NULL), -EINVAL);
+    ck_assert_int_eq(shmwal_commit(log_, NULL, NULL), -EINVAL);
+    slot.type = 0;
+    ck_assert_int_eq(shmwal_commit(log_, &slot, NULL), -EINVAL);
+    slot.type = 256;
+    ck_assert_int_eq(shmwal_commit(log_, &slot, NULL), -EINVAL);
+    SUPPORT_OK(shmwal_discard(log_, &slot)); /* whatever its type has become */
+    ck_assert_uint_eq(shmwal_lsn(NULL, SHMWAL_DURABLE), 0);
+    ck_assert_uint_eq(shmwal_lsn(log_, SHMWAL_REPLICATED), 0);
+    ck_assert_uint_eq(shmwal_reserved_lsn(NULL), 0);
+    ck_assert_str_eq(shmwal_path(NULL), "");
+    shmwal_uuid(NULL, uuid);
+    ck_assert_uint_lt(strlen(uuid), 36);
+    ck_assert_int_eq(shmwal_get_status(NULL, &status), -EINVAL);
+    ck_assert_int_eq(shmwal_get_status(support_log, NULL), -EINVAL);
+    ck_assert_int_eq(shmwal_get_status(support_log, &status), -EINVAL);
+    SUPPORT_OK(shmwal_reader_open(support_log, 0, &reader));
+    ck_assert_int_eq(shmwal_reader_next_batch(NULL, &record, 1), -EINVAL);
+    ck_assert_int_eq(shmwal_reader_next_batch(reader, NULL, 1), -EINVAL);
+    shmwal_reader_close(reader);
+}
+END_TEST
+
 START_TEST(append_larger_than_the_ring_can_take_is_refused)
 {
     static char large[64 * 1024];
@@ -595,6 +641,7 @@ int main(void)
     tcase_add_test(cases, append_returns_the_lsn_just_past_the_record);
     tcase_add_test(cases, append_becomes_durable_and_is_read_back);
     tcase_add_test(cases, append_refuses_bad_arguments_and_keeps_the_handle_usable);
+    tcase_add_test(cases, calls_refuse_what_is_not_there);
     tcase_add_test(cases, append_larger_than_the_ring_can_take_is_refused);
     tcase_add_test(cases, append_to_a_full_ring_fails_at_once_or_in_time);
     tcase_add_test(cases, append_to_a_full_ring_goes_on_when_there_is_room);

@@ -139,3 +139,24 @@ def test_an_option_may_stand_before_the_log_and_a_log_may_begin_with_a_dash(
 ) -> None:
     cli.ok("append", "--type", "text", "--", "-log", stdin="x\n", cwd=work)
     assert cli.ok("cat", "--json", "--", "-log", cwd=work).out.startswith('{"lsn": ')
+
+
+FLUSHER = ROOT / BUILD / "duralog-flusher"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--numa-node", "many", "LOG"], ["--numa-node", "-1", "LOG"], ["LOG", "ANOTHER"], []],
+)
+def test_flusher_refuses_arguments_that_mean_nothing(arguments: list[str]) -> None:
+    done = subprocess.run([FLUSHER, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(("duralog-flusher: ", f"{FLUSHER}: "))
+
+
+def test_flusher_refuses_a_numa_node_that_is_not_there(cli: Cli, log: Path) -> None:
+    cli.ok("create", log)
+    command = [FLUSHER, "--numa-node", "4095", log]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    no_support = "no NUMA support" in done.stderr
+    assert no_support or (done.returncode == 1 and "this machine has nodes 0 to" in done.stderr)
