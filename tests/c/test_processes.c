@@ -101,9 +101,9 @@ START_TEST(removed_ring_is_drained_and_its_flusher_ends)
 {
     uint64_t appended = 0;
     shm_remove(&directory);
-    while (shmwal_append(log_, "x", 1, NULL) == 0)
-        appended++;
-    ck_assert_int_eq(shmwal_append(log_, "x", 1, NULL), -ESHUTDOWN);
+    /* Who finds the ring full, and the flusher slow, may fail before for want of the ring's name. */
+    for (int error = 0; error != -ESHUTDOWN; appended += error == 0)
+        error = shmwal_append(log_, "x", 1, NULL);
     open_anew();
     wait_durable(append("behind"));
     ck_assert_uint_eq(count_records(), appended + 1);
