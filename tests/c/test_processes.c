@@ -101,7 +101,7 @@ START_TEST(removed_ring_is_drained_and_its_flusher_ends)
 {
     uint64_t appended = 0;
     shm_remove(&directory);
-    /* Who finds the ring full, and the flusher slow, may fail before for want of the ring's name. */
+    /* Who finds the ring full and the flusher slow may fail before: the ring has no name. */
     for (int error = 0; error != -ESHUTDOWN; appended += error == 0)
         error = shmwal_append(log_, "x", 1, NULL);
     open_anew();

@@ -469,7 +469,7 @@ START_TEST(asynchronous_cancellation_leaves_no_lock_and_no_descriptor)
         while (clock_monotonic_ns() < until)
             continue;
         ck_assert_int_eq(pthread_cancel(thread), 0);
-        /* Some versions of glibc give NULL where pthread_setcancelstate() finds the cancellation. */
+        /* Some versions of glibc give NULL where pthread_setcancelstate() finds it cancelled. */
         ck_assert_int_eq(pthread_join(thread, NULL), 0);
     }
     ck_assert_int_eq(open_descriptors(), before);
