@@ -379,7 +379,7 @@ typedef enum shmwal_state {
 typedef struct shmwal_status {
     size_t size; /* of this struct, set by the caller */
     shmwal_state state;
-    int device_errno; /* why it is frozen, or what writing waits for (ENOSPC); 0 */
+    int device_errno; /* why it is frozen, or what writing waits for (ENOSPC, EFBIG…); 0 */
     char uuid[37];
     uint64_t first_lsn, durable_lsn, committed_lsn, reserved_lsn;
     uint64_t ring_bytes, segment_bytes;

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { SENTENCE_BYTES = 1024 };
 
@@ -28,6 +29,23 @@ int fail(int error, const char *format, ...)
     return -error;
 }
 
+/* What the system's text leaves open. */
+static void explain(int error)
+{
+    char text[128];
+    struct rlimit limit;
+    if (error == EPERM) /* what is only a matter of modes and owners is EACCES */
+        append(" (forbidden by a seccomp filter, a security policy or a file's attributes)");
+    if (error != EFBIG)
+        return;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        snprintf(text, sizeof text, " (this process may write files of %llu bytes: RLIMIT_FSIZE)",
+                 (unsigned long long)limit.rlim_cur);
+    else
+        snprintf(text, sizeof text, " (the file system takes none that large)");
+    append(text);
+}
+
 int fail_errno(int error, const char *format, ...)
 {
     char text[128];
@@ -37,8 +55,7 @@ int fail_errno(int error, const char *format, ...)
     va_end(arguments);
     append(": ");
     append(strerror_r(error, text, sizeof text));
-    if (error == EPERM) /* what is only a matter of modes and owners is EACCES */
-        append(" (forbidden by a seccomp filter, a security policy or a file's attributes)");
+    explain(error);
     subject = ABOUT_LOG;
     return -error;
 }

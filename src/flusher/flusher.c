@@ -4,6 +4,7 @@
 #include "flusher/flusher.h"
 
 #include "base/error.h"
+#include "base/shortage.h"
 #include "region/attachment.h"
 #include "region/held.h"
 #include "region/server.h"
@@ -20,12 +21,13 @@
 enum { LARGE_FRAME_BYTES = 256 * 1024 };
 
 /* How long it lingers when nobody is attached, and how often it looks; when an idle log is sealed;
- * how long a stop waits for a reservation in flight; how often a full disk is tried again. */
-#define LINGER_NS     (3 * NS_PER_S)
-#define LOOK_NS       (1 * NS_PER_S)
-#define SEAL_AFTER_NS (2 * NS_PER_S)
-#define STOP_GRACE_NS (200 * NS_PER_MS)
-#define FULL_RETRY_NS (100 * NS_PER_MS)
+ * how long a stop waits for a reservation in flight; how often a write is tried again in a
+ * shortage. */
+#define LINGER_NS         (3 * NS_PER_S)
+#define LOOK_NS           (1 * NS_PER_S)
+#define SEAL_AFTER_NS     (2 * NS_PER_S)
+#define STOP_GRACE_NS     (200 * NS_PER_MS)
+#define SHORTAGE_RETRY_NS (100 * NS_PER_MS)
 
 /* An open reservation is looked at again after 1 ms, then 2, up to 64: its commit rings the
  * doorbell, but a death makes no sound that a futex could hear. */
@@ -184,20 +186,16 @@ static bool gathered_longer(struct flusher *flusher)
     return true;
 }
 
-static bool is_full(int error)
-{
-    return error == -ENOSPC || error == -EDQUOT;
-}
-
-static int note_full(struct flusher *flusher, int error)
+/* What it waits for is known to all meanwhile. */
+static int note_shortage(struct flusher *flusher, int error)
 {
     struct flusher_state *state = flusher->region.state;
-    if (atomic_exchange(&state->device_errno, -error) == 0)
-        journal("no room on the device (%s): appends wait when the ring is full; goes on by itself",
-                fail_sentence());
+    if (atomic_exchange(&state->device_errno, -error) != -error)
+        journal("%s: %s. Appends wait when the ring is full; writing goes on by itself",
+                fail_sentence(), shortage_advice(-error));
     if (stop_requested(flusher))
         return error;
-    doze(flusher, AWAITED_STOP, FULL_RETRY_NS);
+    doze(flusher, AWAITED_STOP, SHORTAGE_RETRY_NS);
     return 0;
 }
 
@@ -207,8 +205,9 @@ static bool publish(struct flusher *flusher)
     uint64_t durable = store_durable(flusher->store);
     if (durable == flusher->durable)
         return false;
-    if (atomic_exchange(&flusher->region.state->device_errno, 0) != 0)
-        journal("there is room again");
+    int shortage = atomic_exchange(&flusher->region.state->device_errno, 0);
+    if (shortage != 0) /* which the limit on files may have kept from being told before */
+        journal("writing goes on; it had waited: %s", strerror(shortage));
     frames_trim(flusher);
     publish_durable(flusher, durable);
     flusher->sealed = false;
@@ -220,7 +219,7 @@ static bool publish(struct flusher *flusher)
 static int settle(struct flusher *flusher)
 {
     int error = store_settle(flusher->store);
-    return is_full(error) ? note_full(flusher, error) : error;
+    return is_shortage(error) ? note_shortage(flusher, error) : error;
 }
 
 /* A frame so large is written by another thread while this one gathers the next: many are then in
@@ -242,7 +241,7 @@ static int issue(struct flusher *flusher,
     if (error < 0 && store_in_flight(flusher->store) > 0)
         return settle(flusher); /* what is in flight comes first: this is tried again */
     if (error < 0)
-        return is_full(error) ? note_full(flusher, error) : error;
+        return is_shortage(error) ? note_shortage(flusher, error) : error;
     flusher->issued = flusher->gathered;
     if (store_in_flight(flusher->store) > 0)
         flusher->turn = (flusher->turn + 1) % STORE_FRAMES;
@@ -262,8 +261,8 @@ static int64_t seal_when_due(struct flusher *flusher)
     if (left > 0)
         return left;
     int error = store_idle(flusher->store);
-    if (is_full(error))
-        return FULL_RETRY_NS;
+    if (is_shortage(error))
+        return SHORTAGE_RETRY_NS;
     /* Nothing that was acknowledged hangs on it, and the next frame meets the same device. */
     if (error < 0)
         journal("the seal at LSN %llu could not be written: %s",
@@ -395,7 +394,7 @@ static int freeze(struct flusher *flusher, int error)
 static int give_up(struct flusher *flusher, int error)
 {
     publish(flusher);
-    return is_full(error) ? stop(flusher, error) : freeze(flusher, error);
+    return is_shortage(error) ? stop(flusher, error) : freeze(flusher, error);
 }
 
 /* Somebody has removed the ring by hand: nobody will find it any more. What is committed is still

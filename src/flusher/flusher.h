@@ -100,6 +100,11 @@ void publish_status(struct flusher *flusher, enum flusher_status status, int dev
  * something to gather now. */
 bool orphan_resolve(struct flusher *flusher);
 
+/* ---- limits.c ---- */
+
+/* Of this process. */
+void limits_raise(void);
+
 /* ---- slice.c ---- */
 
 /* For the calling thread and those that it starts. */

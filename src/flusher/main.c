@@ -151,6 +151,8 @@ int main(int count, char **words)
                 strerror(-answer_fd));
         return 1;
     }
+    if (arguments.detach)
+        limits_raise();
     ask_for_short_slices();
     int error = flusher_open(&flusher, arguments.log, arguments.detach);
     if (error == 0) {

@@ -4,11 +4,13 @@
 #include "producer/handle.h"
 
 #include "base/error.h"
+#include "base/shortage.h"
 #include "format/uuid.h"
 #include "sys/thread.h"
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,6 +202,16 @@ int handle_flusher_error(const shmwal *log)
     default:
         return 0;
     }
+}
+
+bool handle_device_words(const shmwal *log, char words[HANDLE_DEVICE_WORDS])
+{
+    int error = atomic_load(&log->region.state->device_errno);
+    const char *advice = shortage_advice(error);
+    if (error != 0)
+        snprintf(words, HANDLE_DEVICE_WORDS, "the flusher cannot write: %s%s%s", strerror(error),
+                 *advice != 0 ? "; " : "", advice);
+    return error != 0;
 }
 
 SHMWAL_API const char *shmwal_path(const shmwal *log)

@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct shmwal {
@@ -44,6 +45,11 @@ static inline int handle_ready(shmwal *log)
 /* 0 while appending and waiting are possible; -EIO if the device failed, -ESHUTDOWN if the flusher
  * was told to stop. */
 int handle_flusher_error(const shmwal *log);
+
+/* What keeps the flusher from writing for now, and what to do about it, in words. False if nothing
+ * does. */
+enum { HANDLE_DEVICE_WORDS = 320 };
+bool handle_device_words(const shmwal *log, char words[HANDLE_DEVICE_WORDS]);
 
 static inline int handle_flusher_usable(const shmwal *log)
 {

@@ -41,16 +41,17 @@
 enum { FLUSHER_CHECK_MS = 50 };
 
 /* Who holds it up, as far as the flusher's state tells. */
-static void explain_full(const struct region *region, char *why, size_t size)
+static void explain_full(const shmwal *log, char why[HANDLE_DEVICE_WORDS])
 {
     char words[ATTACHMENT_WORDS];
+    const struct region *region = &log->region;
     const struct flusher_state *state = region->state;
-    int device = atomic_load(&state->device_errno);
+    size_t size = HANDLE_DEVICE_WORDS;
     struct held held;
     if (atomic_load(&state->status) == FLUSHER_NONE)
         snprintf(why, size, "no flusher has been started yet");
-    else if (device != 0)
-        snprintf(why, size, "the flusher cannot write: %s", strerror(device));
+    else if (handle_device_words(log, why))
+        return;
     else if (held_read(state, &held))
         snprintf(why, size, "%s has a reservation open at LSN %llu for %.1f s",
                  attachment_words(region->control, held.owner, words), (unsigned long long)held.lsn,
@@ -61,9 +62,9 @@ static void explain_full(const struct region *region, char *why, size_t size)
 
 __attribute__((cold)) static int fail_full(const shmwal *log, uint64_t span, int64_t timeout_ns)
 {
-    char why[160];
+    char why[HANDLE_DEVICE_WORDS];
     unsigned long long size = log->region.ring.size, wanted = span;
-    explain_full(&log->region, why, sizeof why);
+    explain_full(log, why);
     if (timeout_ns == 0)
         return fail(EAGAIN, "%s: the ring, %llu bytes, has no room for %llu now: %s", log->path,
                     size, wanted, why);

@@ -69,9 +69,12 @@ static void want(const struct region *region, uint64_t lsn)
 
 static int fail_late(const shmwal *log, uint64_t lsn, int64_t timeout_ns)
 {
-    return fail(ETIMEDOUT, "%s: LSN %llu was not reached within %.3f s: all below %llu is durable",
+    char why[HANDLE_DEVICE_WORDS];
+    bool held_up = handle_device_words(log, why);
+    return fail(ETIMEDOUT,
+                "%s: LSN %llu was not reached within %.3f s: all below %llu is durable%s%s",
                 log->path, (unsigned long long)lsn, (double)timeout_ns / 1e9,
-                (unsigned long long)durable_lsn(log));
+                (unsigned long long)durable_lsn(log), held_up ? "; " : "", held_up ? why : "");
 }
 
 /* ---- One target ---- */

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "sys/file.h"
 #include "sys/fork.h"
+#include "sys/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -174,6 +175,7 @@ static int initialize_objects(const struct directory *directory, int ring_fd, in
 
 int shm_create(const struct directory *directory, uint64_t id, uint64_t first_lsn)
 {
+    NO_FILE_SIZE_SIGNAL;
     int ring_fd = create_object(directory, SHM_RING);
     if (ring_fd < 0)
         return ring_fd;

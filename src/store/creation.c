@@ -12,6 +12,7 @@
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "sys/lock.h"
+#include "sys/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -269,6 +270,7 @@ int directory_create(const char *path, uint64_t ring_bytes, uint64_t segment_byt
 int directory_create_with_spares(const char *path, uint64_t ring_bytes, uint64_t segment_bytes,
                                  uint64_t spare_bytes)
 {
+    NO_FILE_SIZE_SIGNAL;
     struct directory directory = {.fd = -1, .segments_fd = -1, .lock_fd = -1};
     int error = directory_open(path, true, &directory);
     if (error != -ENOENT || path == NULL || path[0] == '\0') {

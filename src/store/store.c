@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/shortage.h"
 #include "store/probe.h"
 #include "store/recovery.h"
 #include "store/spare.h"
@@ -53,11 +54,6 @@ struct store {
     bool dead;              /* a write failed, and so did the one attempt elsewhere */
     uint64_t average_bytes; /* of recent frames' payloads */
 };
-
-static bool is_no_room(int error)
-{
-    return error == -ENOSPC || error == -EDQUOT;
-}
 
 static int name_log(const struct store *store, int error)
 {
@@ -170,11 +166,11 @@ static int make_way(struct store *store, enum frame_kind kind, uint64_t bytes)
     if (error < 0 || (tail_fits(&store->tail, kind, bytes) && !roll_early(store, kind)))
         return error;
     error = tail_roll(&store->tail);
-    if (error < 0 && !is_no_room(error))
+    if (error < 0 && !is_shortage(error))
         error = tail_roll(&store->tail);
     if (error == 0)
         store->sealed = false;
-    return is_no_room(error) && tail_fits(&store->tail, kind, bytes) ? 0 : error;
+    return is_shortage(error) && tail_fits(&store->tail, kind, bytes) ? 0 : error;
 }
 
 /* ---- When a write has failed ---- */
@@ -206,7 +202,7 @@ static int rehome(struct store *store)
         oldest(store)->result = error;
         tail_retreat(&store->tail, store->durable_lsn);
     }
-    store->dead = error < 0 && !is_no_room(error);
+    store->dead = error < 0 && !is_shortage(error);
     return error;
 }
 
@@ -262,7 +258,7 @@ static int enqueue(struct store *store, struct frame_header *frame, enum frame_k
         return refuse_dead();
     int error = make_way(store, kind, frame_file_bytes(payload_bytes));
     if (error < 0) {
-        store->dead = store->count == 0 && !is_no_room(error);
+        store->dead = store->count == 0 && !is_shortage(error);
         return error;
     }
     push(store, frame, kind, payload_bytes, records);

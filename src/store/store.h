@@ -25,7 +25,8 @@ struct store;
 
 /* Prepares to write from `durable_lsn` on, the ring's. Continues in the last segment if that ended
  * cleanly just there, else begins a new one that cuts off what the old one holds beyond. -EBADMSG
- * if the log is damaged or ends before durable_lsn. The caller holds LOCK_FLUSHER; `directory` must
+ * if the log is damaged or ends before durable_lsn. A shortage that forbids a new one is met again
+ * by the first write. The caller holds LOCK_FLUSHER; `directory` must
  * outlive the store. */
 int store_open(const struct directory *directory, uint64_t durable_lsn, struct store **store);
 
@@ -42,10 +43,10 @@ enum { STORE_FRAMES = 6 };
  * on return 0 it is durable. `frame` is aligned to FORMAT_BLOCK and its buffer goes on to
  * frame_file_bytes(payload_bytes); the store sets the header and the padding. Rolls first if it
  * does not fit. Nothing may be in flight. The caller raises the ring's durable LSN before it calls
- * the store again: whoever takes over begins there, and no segment may begin beyond it. -ENOSPC,
- * -EDQUOT: no room for a new segment; nothing has happened, call again later. -EIO and others: the
- * write failed, and so did the one attempt in a fresh segment; this store must not be written to
- * any more. */
+ * the store again: whoever takes over begins there, and no segment may begin beyond it. A
+ * shortage (base/shortage.h): no new segment can be made for now; nothing has happened, call again
+ * later. -EIO and others: the write failed, and so did the one attempt in a fresh segment; this
+ * store must not be written to any more. */
 int store_write(struct store *store, struct frame_header *frame, uint64_t first_lsn,
                 uint64_t payload_bytes, uint32_t records);
 
@@ -56,9 +57,9 @@ int store_issue(struct store *store, struct frame_header *frame, uint64_t first_
                 uint64_t payload_bytes, uint32_t records);
 
 /* Waits until the oldest frame in flight is durable; if its write failed, until all have landed
- * and, from that one on, were written to a fresh segment. -ENOSPC, -EDQUOT: there was no room for
- * one; what could not be written stays in flight, call again later. -EIO and others: as for
- * store_write(). */
+ * and, from that one on, were written to a fresh segment. A shortage: none can
+ * be made for now; what could not be written stays in flight, call again later. -EIO and others: as
+ * for store_write(). */
 int store_settle(struct store *store);
 
 unsigned store_in_flight(const struct store *store);

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/shortage.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -187,6 +188,10 @@ int tail_open(struct tail *tail, const struct directory *directory, struct spare
     if (error < 0 || (recovery->resume && !current(tail)->shared))
         return error;
     error = cut(tail);
+    if (is_shortage(error)) { /* a later tail_roll() begins it */
+        tail_retreat(tail, recovery->end_lsn);
+        return 0;
+    }
     if (error < 0)
         tail_close(tail);
     return error;

@@ -55,7 +55,8 @@ struct tail {
 };
 
 /* Opens the last segment to write on where recovery says, or begins another one there: also if that
- * file is a copy's too, by a hard link. `spare` outlives the tail. */
+ * file is a copy's too, by a hard link. If a shortage forbids that for now, nothing fits until
+ * tail_roll() can. `spare` outlives the tail. */
 int tail_open(struct tail *tail, const struct directory *directory, struct spare *spare,
               enum segment_sync sync, const struct recovery *recovery);
 

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <time.h>
 
 static inline bool thread_start(pthread_t *thread, void *(*serve)(void *), void *argument)
 {
@@ -36,6 +37,37 @@ static inline int thread_cancel_not(void)
 static inline void thread_cancel_as_before(const int *before)
 {
     pthread_setcancelstate(*before, NULL);
+}
+
+/* Until the end of the block a file that grows beyond RLIMIT_FSIZE is an error, EFBIG, and not also
+ * a signal that ends the program. */
+#define NO_FILE_SIZE_SIGNAL                                                                        \
+    __attribute__((unused, cleanup(thread_take_file_size_signal))) sigset_t size_signal_before_ =  \
+        thread_hold_file_size_signal()
+
+static inline sigset_t thread_file_size_signal(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGXFSZ);
+    return signals;
+}
+
+static inline sigset_t thread_hold_file_size_signal(void)
+{
+    sigset_t signal = thread_file_size_signal(), before;
+    pthread_sigmask(SIG_BLOCK, &signal, &before);
+    return before;
+}
+
+/* The kernel sends it to the thread that wrote. */
+static inline void thread_take_file_size_signal(const sigset_t *before)
+{
+    sigset_t signal = thread_file_size_signal(), pending;
+    if (!sigismember(before, SIGXFSZ) && sigpending(&pending) == 0 &&
+        sigismember(&pending, SIGXFSZ))
+        sigtimedwait(&signal, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 /* Until the end of the block no signal handler runs in this thread, and it is not cancelled. */

@@ -556,26 +556,99 @@ START_TEST(flusher_that_ends_on_a_hanging_device_keeps_nobody_from_attaching)
 }
 END_TEST
 
-START_TEST(full_disk_is_back_pressure_and_goes_on_by_itself)
+static const int shortages[] = {ENOSPC, EDQUOT, EFBIG, EMFILE, ENFILE, ENOMEM};
+enum { SHORTAGES = sizeof shortages / sizeof *shortages };
+
+START_TEST(shortage_is_back_pressure_and_goes_on_by_itself)
 {
     static char bytes[8000];
+    const char *reason = strerror(shortages[_i]);
     uint64_t lsn = 0;
     int error = 0;
     log_ = support_open(SHMWAL_NO_FLUSHER);
-    atomic_store(&faults->allocate_errno, ENOSPC);
+    atomic_store(&faults->allocate_errno, shortages[_i]);
     pid_t flusher = flush_in_child();
     while (error == 0) /* until the first segment and then the ring are full */
         error = shmwal_append_for(log_, bytes, sizeof bytes, 1, SECONDS / 5, &lsn);
     ck_assert_int_eq(error, -ETIMEDOUT);
-    ck_assert_ptr_nonnull(strstr(shmwal_error(), "No space left"));
-    ck_assert_int_eq(status().device_errno, ENOSPC);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), reason));
+    ck_assert_int_eq(status().device_errno, shortages[_i]);
     ck_assert_int_eq(shmwal_wait(log_, lsn, SHMWAL_DURABLE, 0), -ETIMEDOUT);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), reason));
     atomic_store(&faults->allocate_errno, 0);
     wait_durable(lsn);
     ck_assert_int_eq(status().device_errno, 0);
     ck_assert_int_eq(kill(flusher, SIGTERM), 0);
     ck_assert_int_eq(support_wait(flusher), 0);
     ck_assert_uint_eq(count_records(), lsn / 8064);
+}
+END_TEST
+
+/* The write itself meets it, not the allocation: a disk whose blocks are copied on write, or a
+ * limit that was lowered. */
+START_TEST(write_that_meets_a_shortage_goes_on_in_a_fresh_segment)
+{
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    pid_t flusher = flush_in_child();
+    wait_durable(append("before"));
+    atomic_store(&faults->writes_to_fail, -1);
+    atomic_store(&faults->write_errno, shortages[_i]);
+    uint64_t lsn = append("held up");
+    while (status().device_errno == 0)
+        sched_yield();
+    ck_assert_int_eq(status().device_errno, shortages[_i]);
+    ck_assert_int_eq(status().state, SHMWAL_STATE_OK);
+    atomic_store(&faults->write_errno, 0);
+    wait_durable(lsn);
+    ck_assert_int_eq(status().device_errno, 0);
+    ck_assert_uint_eq(status().segments, 2);
+    ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+    ck_assert_int_eq(support_wait(flusher), 0);
+    ck_assert_uint_eq(count_records(), 2);
+}
+END_TEST
+
+/* Its predecessor was killed, so it must begin a segment; nobody is refused for that. */
+START_TEST(flusher_starts_in_a_shortage_and_waits)
+{
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    pid_t flusher = flush_in_child();
+    wait_durable(append("before"));
+    kill(flusher, SIGKILL);
+    support_wait(flusher);
+    uint64_t lsn = append("after");
+    atomic_store(&faults->allocate_errno, shortages[_i]);
+    flusher = flush_in_child();
+    while (status().device_errno == 0)
+        sched_yield();
+    ck_assert_int_eq(status().device_errno, shortages[_i]);
+    atomic_store(&faults->allocate_errno, 0);
+    wait_durable(lsn);
+    ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+    ck_assert_int_eq(support_wait(flusher), 0);
+    ck_assert_uint_eq(count_records(), 2);
+}
+END_TEST
+
+/* It ends; what it could not write stays in the ring. */
+START_TEST(flusher_that_is_told_to_stop_in_a_shortage_stops)
+{
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    pid_t flusher = flush_in_child();
+    atomic_store(&faults->writes_to_fail, -1);
+    atomic_store(&faults->write_errno, shortages[_i]);
+    uint64_t lsn = append("not written");
+    while (status().device_errno == 0)
+        sched_yield();
+    ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+    ck_assert_int_eq(support_wait(flusher), 1);
+    ck_assert_int_eq(status().state, SHMWAL_STATE_STOPPED);
+    atomic_store(&faults->write_errno, 0);
+    flusher = flush_in_child();
+    wait_durable(lsn);
+    ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+    ck_assert_int_eq(support_wait(flusher), 0);
+    ck_assert_uint_eq(count_records(), 1);
 }
 END_TEST
 
@@ -681,7 +754,11 @@ int main(void)
     tcase_add_test(cases,
                    device_that_fails_for_good_freezes_the_log_until_a_flusher_is_started_anew);
     tcase_add_test(cases, flusher_that_ends_on_a_hanging_device_keeps_nobody_from_attaching);
-    tcase_add_test(cases, full_disk_is_back_pressure_and_goes_on_by_itself);
+    tcase_add_loop_test(cases, shortage_is_back_pressure_and_goes_on_by_itself, 0, SHORTAGES);
+    tcase_add_loop_test(cases, write_that_meets_a_shortage_goes_on_in_a_fresh_segment, 0,
+                        SHORTAGES);
+    tcase_add_loop_test(cases, flusher_starts_in_a_shortage_and_waits, 0, SHORTAGES);
+    tcase_add_loop_test(cases, flusher_that_is_told_to_stop_in_a_shortage_stops, 0, SHORTAGES);
     tcase_add_test(cases, many_waiters_at_once_are_woken);
     tcase_add_test(cases, commit_interval_holds_back_until_somebody_waits);
     tcase_add_test(cases, commit_interval_of_the_most_impatient_handle_holds);

@@ -7,12 +7,14 @@
 #include "region/view.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static shmwal *log_;
@@ -543,6 +545,36 @@ START_TEST(open_says_that_dev_shm_is_full)
 }
 END_TEST
 
+static const struct size_limit {
+    bool exists; /* the log, so that only its ring is to be made */
+    rlim_t bytes;
+} size_limits[] = {{false, 0}, {false, 4096}, {true, 4096}};
+
+/* The signal that goes with the error, and would end the program, does not come; but for what the
+ * program writes itself it does. */
+START_TEST(open_beyond_the_limit_on_the_size_of_files_is_an_error_and_no_signal)
+{
+    const struct size_limit *test = &size_limits[_i];
+    if (test->exists)
+        SUPPORT_OK(shmwal_create(support_log, NULL));
+    pid_t child = fork();
+    if (child == 0) {
+        shmwal *log;
+        struct rlimit limit;
+        getrlimit(RLIMIT_FSIZE, &limit);
+        limit.rlim_cur = test->bytes;
+        signal(SIGXFSZ, SIG_DFL);
+        if (setrlimit(RLIMIT_FSIZE, &limit) < 0 || shmwal_open(support_log, NULL, &log) != -EFBIG)
+            _exit(1);
+        if (strstr(shmwal_error(), "RLIMIT_FSIZE") == NULL)
+            _exit(2);
+        int fd = open(support_directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+        _exit(pwrite(fd, "x", 1, (off_t)test->bytes) == 1 ? 3 : 4);
+    }
+    ck_assert_int_eq(support_wait(child), -SIGXFSZ);
+}
+END_TEST
+
 START_TEST(open_refuses_a_log_of_somebody_else)
 {
     if (geteuid() != 0)
@@ -661,6 +693,8 @@ int main(void)
     tcase_add_test(cases, options_and_status_of_an_older_program_are_taken_as_they_are);
     tcase_add_test(cases, open_says_which_flusher_it_could_not_start);
     tcase_add_test(cases, open_says_that_dev_shm_is_full);
+    tcase_add_loop_test(cases, open_beyond_the_limit_on_the_size_of_files_is_an_error_and_no_signal,
+                        0, sizeof size_limits / sizeof *size_limits);
     tcase_add_test(cases, open_refuses_a_log_of_somebody_else);
     tcase_add_test(cases, starting_a_flusher_shows_the_program_no_child);
     tcase_add_test(cases, a_crowd_of_openers_starts_one_flusher);

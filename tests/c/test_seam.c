@@ -153,7 +153,7 @@ static void expect_whole(int call)
 
 static const struct mode {
     int count, error;
-} modes[] = {{1, EIO}, {1, ENOSPC}, {1, EMFILE}, {INT_MAX, EIO}};
+} modes[] = {{1, EIO}, {1, ENOSPC}, {1, EFBIG}, {1, EMFILE}, {INT_MAX, EIO}, {INT_MAX, EFBIG}};
 
 /* What failed may have been made good, or be of no weight: then everything was acknowledged, and is
  * looked for. Otherwise the error is the one that was met, and a sentence tells of it. */

@@ -259,20 +259,6 @@ def test_a_limit_on_the_size_of_files(path: Path) -> None:
     fails(path, "DuraLogNoSpaceError EFBIG", "File too large", script=script_before(limit))
 
 
-def test_a_flusher_with_a_limit_on_the_size_of_files_tells_so(path: Path) -> None:
-    """It inherits the limit, and SIGXFSZ would kill it without a word."""
-    DuraLog(path).close()
-    stop(path)
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 12, 1 << 12))"
-    script = script_before(limit)
-    ring = DuraLog(path, flusher=False)  # making it needs a large file, too
-    fails(path, "DuraLogDeviceError EIO", "File too large", "frozen", script=script)
-    del ring
-    stop(path)
-    with DuraLog(path) as log:
-        assert list(log.replay()) == ["record"]
-
-
 def test_a_file_of_something_else(path: Path) -> None:
     path.write_text("2026-01-01 a line of text\n")
     fails(path, "DuraLogNotALogError ENOTDIR", "is a file; a log is a directory")

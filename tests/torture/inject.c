@@ -48,10 +48,11 @@ static const char *const kinds[] = {
 
 static const struct fault {
     const char *name, *inject;
-    bool full, kill;
-} faults[] = {{"EIO", "error=EIO", false, false},       {"ENOSPC", "error=ENOSPC", true, false},
-              {"EDQUOT", "error=EDQUOT", true, false},  {"EINTR", "error=EINTR", false, false},
-              {"ENOMEM", "error=ENOMEM", false, false}, {"SIGKILL", "signal=SIGKILL", false, true}};
+    bool shortage, kill;
+} faults[] = {{"EIO", "error=EIO", false, false},      {"ENOSPC", "error=ENOSPC", true, false},
+              {"EDQUOT", "error=EDQUOT", true, false}, {"EFBIG", "error=EFBIG", true, false},
+              {"EMFILE", "error=EMFILE", true, false}, {"ENOMEM", "error=ENOMEM", true, false},
+              {"EINTR", "error=EINTR", false, false},  {"SIGKILL", "signal=SIGKILL", false, true}};
 
 enum { KINDS = sizeof kinds / sizeof *kinds, FAULTS = sizeof faults / sizeof *faults };
 
@@ -149,7 +150,7 @@ static void append(unsigned writer, const struct test_case *test)
     static char bytes[RECORD_BYTES_MAX];
     struct told *mine = &told[writer];
     shmwal_options options = SHMWAL_OPTIONS_INIT;
-    int64_t patience = test->fault->full && test->for_ever ? STALL_NS : HANG_NS;
+    int64_t patience = test->fault->shortage && test->for_ever ? STALL_NS : HANG_NS;
     options.ring_bytes = options.segment_bytes = 64 << 10;
     options.spare_bytes = 2 * options.segment_bytes;
     options.full_timeout_ns = patience;
@@ -182,7 +183,7 @@ static const char *judge_writer(const struct told *mine, const struct test_case 
         snprintf(why, sizeof why, "a writer died: status %d", status);
         return why;
     }
-    bool stalls = test->fault->full && test->for_ever;
+    bool stalls = test->fault->shortage && test->for_ever;
     if (mine->error == -ETIMEDOUT && !stalls) {
         snprintf(why, sizeof why, "a writer hung: %s", mine->sentence);
         return why;

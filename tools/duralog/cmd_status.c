@@ -53,6 +53,14 @@ static const char *state_name(shmwal_state state)
 
 /* ---- For people ---- */
 
+/* Which of the flusher's limits the system's text for an errno may speak of. */
+static const char *limit_words(int error)
+{
+    if (error == EFBIG)
+        return " (the flusher's RLIMIT_FSIZE, or the largest file of its file system)";
+    return error == EMFILE ? " (the flusher's RLIMIT_NOFILE)" : "";
+}
+
 static void print_state(const shmwal_status *status)
 {
     printf("  %-12s%s", "state", state_name(status->state));
@@ -61,9 +69,9 @@ static void print_state(const shmwal_status *status)
     if (status->state == SHMWAL_STATE_STOPPED)
         printf(", no flusher runs");
     if (status->device_errno != 0)
-        printf(status->state == SHMWAL_STATE_FROZEN ? ", the device failed: %s"
-                                                    : ", waiting for the device: %s",
-               strerror(status->device_errno));
+        printf(status->state == SHMWAL_STATE_FROZEN ? ", the device failed: %s%s"
+                                                    : ", cannot write for now: %s%s",
+               strerror(status->device_errno), limit_words(status->device_errno));
     putchar('\n');
 }
 
