@@ -31,7 +31,7 @@
  * owner's. The CAS is there for its barrier, which the doorbell needs, and to refuse a finish
  * that comes twice.
  *
- * Knows src/ring/ring.c, src/region/attachment.c, and the flusher's use of them. Changes only
+ * Knows src/ring/{ring,mend}.c, src/region/attachment.c, and the flusher's use of them. Changes only
  * together with them. */
 
 /* ---- How much is tried ----------------------------------------------------------------------- */
@@ -83,7 +83,7 @@ byte durable, head; /* all below is durable, is free for new extents; the flushe
 #define UNIT(lsn)       ((lsn) % UNITS)
 #define HEADER(lsn)     header[UNIT(lsn)]
 #define TAIL_START(t)   (t.position - LENGTH(t.extent))
-#define HAS_ROOM(end, length) ((end) + (length) - head <= UNITS)
+#define HAS_ROOM(end, length) (head <= (end) && (end) + (length) - head <= UNITS)
 
 #ifdef HEADERS_ZEROED
 #define STALE(word, lsn) (word.position == 0)
@@ -119,11 +119,11 @@ byte true_state[UNITS];
  * and the head has come to the tail; a state in which anybody waits and nothing moves is an
  * error. */
 
-/* Every reservation has its header, or is the one that the tail names: see the guarantee in
- * ring.h. */
-inline every_reservation_is_named(lsn)
+/* Every reservation has its header, or is the one that the tail names (the guarantee in ring.h),
+ * also to who looks at one after the other: what only stray stores can have made is never seen. */
+inline every_reservation_is_named(sane)
 {
-    assert(!STALE(HEADER(lsn), lsn) || tail.position == lsn || TAIL_START(tail) == lsn)
+    assert(sane)
 }
 
 /* No value of a word ever comes back. */
@@ -176,6 +176,12 @@ inline bytes_are_the_owners(lsn, length_)
 inline successor_begins_where_the_disk_ends()
 {
     assert(next == written)
+}
+
+/* Nor does the disk ever hold what the ring has not reserved. */
+inline ring_fits_the_disk()
+{
+    assert(written <= tail.position)
 }
 
 /* Who lives has an entry that is its own, and a number that is nobody else's. */
@@ -299,14 +305,16 @@ inline find_entry()
 #ifdef ENTRY_UNASKED
         place = number % ENTRIES
 #else
-        place = 0;
+        looks = 0; place = number % ENTRIES;
         do
-        :: place < ENTRIES && entry[place] != 0 && locked[entry[place]] -> place++
+        :: looks < ENTRIES && entry[place] != 0 && locked[entry[place]] ->
+            looks++; place = (place + 1) % ENTRIES
         :: else -> break
         od;
         if
-        :: place == ENTRIES -> place = 0; number = 0; FREE_RING_LOCK; ended++; goto done
-        :: else -> skip
+        :: looks == ENTRIES ->
+            looks = 0; place = 0; number = 0; FREE_RING_LOCK; ended++; goto done
+        :: else -> looks = 0
         fi
 #endif
     OR_GIVE_UP
@@ -339,7 +347,7 @@ active [PRODUCERS] proctype producer()
 {
     byte me = _pid + 1; /* the attachment */
     byte number;        /* one that it does not hold the lock of yet */
-    byte place;         /* of its entry */
+    byte place, looks;  /* of its entry; at how many it has looked for it */
     word seen, found;   /* snapshots of the tail, of a header */
     byte start, length; /* of the extent */
     byte outcome;       /* COMMITTED, DISCARDED */
@@ -419,16 +427,29 @@ refused:
 wait_for_room:
     atomic { HAS_ROOM(tail.position, length) -> length = 0; goto reserve }
 
-killed: /* perhaps it had closed its handle; another process attaches, at any time from now on */
+killed: /* or it closes its handle: region_detach() */
     atomic {
         FORGET(seen); FORGET(found); start = 0; length = 0; outcome = 0; rounds = 0;
+#ifdef ENTRY_CLEARED_LATE
+        locked[me] = 0
+    }
+    atomic {
+        if
+        :: entry[place] = 0
+        :: skip
+        fi;
+#else
         if
         :: entry[place] == me -> entry[place] = 0
         :: skip
-        fi;
-        locked[me] = 0; me = 0; place = 0;
+        fi
+    }
+    atomic {
+        locked[me] = 0;
+#endif
+        me = 0; place = 0;
         if
-        :: attached < ATTACHMENTS -> skip
+        :: attached < ATTACHMENTS -> skip /* another process attaches, at any time from now on */
         :: ended++; goto done
         fi
     }
@@ -456,6 +477,40 @@ inline advance_head(to)
     head_is_durable()
 }
 
+#define MAKES_SENSE(header_, lsn, end)                                                             \
+    (LSN(header_) == (lsn) && STATE(header_) != FREE && LENGTH(header_.extent) > 0 &&              \
+     (lsn) + LENGTH(header_.extent) <= (end))
+#define TAIL_NAMES(lsn)    (LENGTH(seen.extent) > 0 && TAIL_START(seen) == (lsn))
+#define NEIGHBOUR(header_) (next + LENGTH(header_.extent))
+#ifdef NEIGHBOUR_BY_HEADER
+#define BEGINS_AT(lsn) MAKES_SENSE(HEADER(lsn), lsn, seen.position)
+#else
+#define BEGINS_AT(lsn) (TAIL_NAMES(lsn) || MAKES_SENSE(HEADER(lsn), lsn, seen.position))
+#endif
+
+/* ring_examine() of what stands at `next`. Leaves the tail in `seen` and the header in `found`. */
+inline ring_examine()
+{
+#ifdef EXAMINED_BACKWARDS
+    STEP COPY(found, HEADER(next)) OR_DIE;
+    STEP COPY(seen, tail) OR_DIE;
+#else
+    STEP COPY(seen, tail) OR_DIE;
+    STEP COPY(found, HEADER(next)) OR_DIE;
+#endif
+    if
+    :: atomic { seen.position == next || (STALE(found, next) && TAIL_NAMES(next)) -> skip }
+    :: atomic {
+           MAKES_SENSE(found, next, seen.position) && NEIGHBOUR(found) == seen.position -> skip
+       }
+    :: else ->
+        STEP
+            every_reservation_is_named(MAKES_SENSE(found, next, seen.position) &&
+                                       BEGINS_AT(NEIGHBOUR(found)))
+        OR_DIE
+    fi
+}
+
 active proctype flusher()
 {
     byte me = 0;      /* owns nothing; nobody asks whether it is gone */
@@ -468,6 +523,7 @@ killed: /* a successor: store_open() cuts off what lies beyond the durable LSN *
     atomic {
         gone[me] = 0; FORGET(seen); FORGET(found); open = 0; rounds = 0;
         durable_is_written();
+        ring_fits_the_disk();
 #if defined(SUCCESSOR_TRUSTS_HEAD)
         next = head;
 #elif defined(SUCCESSOR_TRUSTS_TAIL)
@@ -505,12 +561,18 @@ gather:
         if
         :: STATE(found) == COMMITTED -> bytes_are_the_owners(next, LENGTH(found.extent))
         :: else -> skip
-        fi;
+        fi
+    OR_DIE;
+    if
+    :: STATE(found) == DISCARDED -> ring_examine() /* has_neighbours() */
+    :: else -> skip
+    fi;
+    STEP
 #ifdef HEADERS_ZEROED
         FORGET(HEADER(next));
 #endif
         next = next + LENGTH(found.extent);
-        FORGET(found);
+        FORGET(seen); FORGET(found);
         if
         :: goto gather
         :: goto commit /* the frame is full */
@@ -533,28 +595,29 @@ commit: /* store_write(), publish_durable() */
 #endif
     goto gather;
 
-resolve: /* orphan_resolve(): ring_find_open() */
-    STEP
-        COPY(seen, tail);
-        every_reservation_is_named(next)
-    OR_DIE;
-    STEP
-        COPY(found, HEADER(next));
-        if
-        :: STALE(found, next) && TAIL_START(seen) == next -> open = seen.extent
-        :: IS_RESERVED(found, next) -> open = found.extent
-        :: else -> skip
-        fi;
+resolve: /* orphan_resolve() */
+    ring_examine();
+    atomic {
         FORGET(found);
         if
-        :: open -> FORGET(seen)
-        :: else -> skip
+        :: seen.position == next -> goto wait
+        :: else -> FORGET(seen)
         fi
+    }
+    STEP COPY(seen, tail) OR_DIE; /* ring_find_open() */
+    STEP
+        if
+        :: STALE(HEADER(next), next) && TAIL_START(seen) == next -> open = seen.extent
+        :: IS_RESERVED(HEADER(next), next) -> open = HEADER(next).extent
+        :: else -> FORGET(seen); goto gather /* finished just now */
+        fi;
+        FORGET(seen)
     OR_DIE;
 
+wait:
     if /* waits for what comes first: a finish, a new reservation, a death */
     :: atomic { IS_FINISHED(HEADER(next), next) -> FORGET(seen); open = 0; goto gather }
-    :: atomic { open == 0 && tail.position != seen.position -> FORGET(seen); goto resolve }
+    :: atomic { !open && tail.position != next -> FORGET(seen); goto gather }
     :: atomic { ended == PRODUCERS && head == tail.position -> goto done }
 #ifdef ABORT_BY_TIMEOUT
     :: open -> skip
