@@ -24,15 +24,17 @@
  * ever comes back (position_rises, below); so to read a word is one step. Why the
  * kernel keeps an attachment's lock for just as long as its process can store: attachment.h tells.
  * The private copy of the head, which is only ever older than the head. Several records in one
- * extent. Several frames in flight: they become durable in order.
+ * extent. Several frames in flight: they become durable in order. Stray stores, and so what
+ * ring/mend.h makes of them. The committed watermark, ring_finished_until(). That the ring itself
+ * is removed when nobody is attached.
  *
  * NOT A MUTANT. An owner that finishes with a plain store of the extent and then of the position,
  * in place of the CAS, does no harm: helpers touch only a stale header, the flusher only a dead
  * owner's. The CAS is there for its barrier, which the doorbell needs, and to refuse a finish
  * that comes twice.
  *
- * Knows src/ring/{ring,mend}.c, src/region/attachment.c, and the flusher's use of them. Changes only
- * together with them. */
+ * Knows src/ring/{ring,mend}.c, src/region/attachment.c, and the flusher's use of them. Changes
+ * only together with them. */
 
 /* ---- How much is tried ----------------------------------------------------------------------- */
 

@@ -300,9 +300,6 @@ inline wake_shard(shard)
 /* publish_durable(): the shards of all that has become durable, and each but once. */
 inline wake_shards()
 {
-#ifdef LAST_SHARD_ONLY
-    told = next - 1;
-#endif
     do
     :: told < next && next - told > SHARDS -> told++
     :: told < next && next - told <= SHARDS -> told++; wake_shard(SHARD(told))
