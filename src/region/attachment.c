@@ -89,7 +89,8 @@ bool attachment_claims(const struct ring_control *control, uint64_t id,
         const struct attachment *entry = &control->attachments[(id + i) % ATTACHMENTS_MAX];
         if (atomic_load(&entry->id) == id) {
             *claim = read_claim(entry);
-            return claim->pid > 0;
+            /* Else its handle has just been closed, and what was read may be its successor's. */
+            return atomic_load(&entry->id) == id && claim->pid > 0;
         }
     }
     return false;
