@@ -282,6 +282,7 @@ START_TEST(region_liveness_holds_across_pid_namespaces)
     if (helper == 0) {
         if (unshare(CLONE_NEWPID) < 0)
             _exit(77);
+        free(directory.path);
         SUPPORT_OK(directory_open(support_log, true, &directory)); /* see attach_in_child() */
         struct attached_child child = spawn(NULL);
         ck_assert_int_eq(alive(child.id), 1);
