@@ -387,8 +387,8 @@ static int open_at(struct store *store, uint64_t durable_lsn)
     }
     spare_start(store->spare, sync);
     store->durable_lsn = recovery.end_lsn;
-    store->sealed = recovery.resume &&
-                    tail_segment(&store->tail)->header.number == recovery.last.number;
+    store->sealed =
+        recovery.resume && tail_segment(&store->tail)->header.number == recovery.last.number;
     return 0;
 }
 
