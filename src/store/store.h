@@ -26,8 +26,7 @@ struct store;
 /* Prepares to write from `durable_lsn` on, the ring's. Continues in the last segment if that ended
  * cleanly just there, else begins a new one that cuts off what the old one holds beyond. -EBADMSG
  * if the log is damaged or ends before durable_lsn. A shortage that forbids a new one is met again
- * by the first write. The caller holds LOCK_FLUSHER; `directory` must
- * outlive the store. */
+ * by the first write. The caller holds LOCK_FLUSHER; `directory` must outlive the store. */
 int store_open(const struct directory *directory, uint64_t durable_lsn, struct store **store);
 
 /* The largest payload of a frame that still fits the current segment; 0 if none does. */
@@ -57,9 +56,9 @@ int store_issue(struct store *store, struct frame_header *frame, uint64_t first_
                 uint64_t payload_bytes, uint32_t records);
 
 /* Waits until the oldest frame in flight is durable; if its write failed, until all have landed
- * and, from that one on, were written to a fresh segment. A shortage: none can
- * be made for now; what could not be written stays in flight, call again later. -EIO and others: as
- * for store_write(). */
+ * and, from that one on, were written to a fresh segment. A shortage: none can be made for now;
+ * what could not be written stays in flight, call again later. -EIO and others: as for
+ * store_write(). */
 int store_settle(struct store *store);
 
 unsigned store_in_flight(const struct store *store);

@@ -396,6 +396,48 @@ START_TEST(region_ring_that_cannot_be_read_is_an_error_and_stays)
 }
 END_TEST
 
+/* ---- Claims ---- */
+
+static _Atomic int stop_changing;
+
+static void take_entry(struct attachment *entry, uint64_t id, int32_t pid)
+{
+    atomic_store(&entry->pid, pid);
+    atomic_store(&entry->id, id);
+}
+
+/* An entry whose handle is closed, and taken by another process, again and again. */
+static void *change_hands(void *entry)
+{
+    struct attachment *mine = entry;
+    while (!atomic_load(&stop_changing)) {
+        take_entry(mine, 1, 101);
+        atomic_store(&mine->id, 0);
+        take_entry(mine, 1 + ATTACHMENTS_MAX, 102);
+        atomic_store(&mine->id, 0);
+    }
+    return NULL;
+}
+
+START_TEST(region_claim_is_never_that_of_who_has_the_entry_now)
+{
+    static struct ring_control control;
+    struct attachment_claim claim;
+    pthread_t thread;
+    int found = 0;
+    atomic_store(&stop_changing, 0);
+    ck_assert_int_eq(
+        pthread_create(&thread, NULL, change_hands, &control.attachments[1 % ATTACHMENTS_MAX]), 0);
+    while (found < 300000)
+        if (attachment_claims(&control, 1, &claim)) {
+            ck_assert_int_eq(claim.pid, 101);
+            found++;
+        }
+    atomic_store(&stop_changing, 1);
+    pthread_join(thread, NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("region");
@@ -418,6 +460,7 @@ int main(void)
     tcase_add_test(cases, region_overwritten_control_leads_nobody_astray);
     tcase_add_test(cases, region_truncated_ring_is_refused);
     tcase_add_test(cases, region_ring_that_cannot_be_read_is_an_error_and_stays);
+    tcase_add_test(cases, region_claim_is_never_that_of_who_has_the_entry_now);
     suite_add_tcase(suite, cases);
     return support_main(suite);
 }

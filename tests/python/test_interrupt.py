@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,9 @@ os._exit(0)
 """
 
 
+START_TIMEOUT_S = 60  # after which who starts a flusher gives up: src/producer/launch.c
+
+
 def hanging_flusher(directory: Path) -> Path:
     """Writes its process into `directory`/pid."""
     program = directory / "hangs"
@@ -121,6 +125,7 @@ def test_ctrl_c_ends_it_where_no_flusher_comes(
         "PYTHONPATH": f"{ROOT / 'pyduralog'}:{ROOT / 'tests/python'}",
         "DURALOG_FLUSHER": str(hanging_flusher(tmp_path)),
     }
+    begin = time.monotonic()
     with contextlib.ExitStack() as started:
         waiting = [
             started.enter_context(
@@ -143,6 +148,7 @@ def test_ctrl_c_ends_it_where_no_flusher_comes(
             process.send_signal(signal.SIGINT)
             assert process.stdout.read() == b"interrupted\n"
             assert process.wait() == 0
+    assert time.monotonic() - begin < START_TIMEOUT_S  # it was the signal, not that
     with DuraLog(path) as log:
         log.append("after all")
         log.sync()
