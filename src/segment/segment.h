@@ -49,8 +49,8 @@ bool segment_name_parse(const char *name, uint64_t *first_lsn);
 
 /* Makes the file `temporary` a segment in all but its name: allocated, header written, synced.
  * `wanted` has compatible flags, uuid, number, first_lsn, previous_first_lsn and file_bytes; the
- * rest is set here. `reuse`: the file exists, allocated and not used; else one of that name is replaced. Nothing is
- * left behind on failure. */
+ * rest is set here. `reuse`: the file exists, allocated and not used; else one of that name is
+ * replaced. Nothing is left behind on failure. */
 int segment_create(int directory, const char *temporary, bool reuse,
                    const struct segment_header *wanted, enum segment_sync sync,
                    struct segment *segment);
