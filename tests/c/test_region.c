@@ -400,20 +400,20 @@ END_TEST
 
 static _Atomic int stop_changing;
 
-static void take_entry(struct attachment *entry, uint64_t id, int32_t pid)
+/* Numbers that all have the same entry, and the process that claims each. */
+static int32_t claimant(uint64_t id)
 {
-    atomic_store(&entry->pid, pid);
-    atomic_store(&entry->id, id);
+    return (int32_t)(id / ATTACHMENTS_MAX) + 1;
 }
 
-/* An entry whose handle is closed, and taken by another process, again and again. */
+/* An entry whose handle is closed, and taken by another process, again and again: a number never
+ * comes back. */
 static void *change_hands(void *entry)
 {
     struct attachment *mine = entry;
-    while (!atomic_load(&stop_changing)) {
-        take_entry(mine, 1, 101);
-        atomic_store(&mine->id, 0);
-        take_entry(mine, 1 + ATTACHMENTS_MAX, 102);
+    for (uint64_t id = 1; !atomic_load(&stop_changing); id += ATTACHMENTS_MAX) {
+        atomic_store(&mine->pid, claimant(id));
+        atomic_store(&mine->id, id);
         atomic_store(&mine->id, 0);
     }
     return NULL;
@@ -422,17 +422,19 @@ static void *change_hands(void *entry)
 START_TEST(region_claim_is_never_that_of_who_has_the_entry_now)
 {
     static struct ring_control control;
+    struct attachment *entry = &control.attachments[1];
     struct attachment_claim claim;
     pthread_t thread;
     int found = 0;
     atomic_store(&stop_changing, 0);
-    ck_assert_int_eq(
-        pthread_create(&thread, NULL, change_hands, &control.attachments[1 % ATTACHMENTS_MAX]), 0);
-    while (found < 300000)
-        if (attachment_claims(&control, 1, &claim)) {
-            ck_assert_int_eq(claim.pid, 101);
+    ck_assert_int_eq(pthread_create(&thread, NULL, change_hands, entry), 0);
+    while (found < 100000) {
+        uint64_t id = atomic_load(&entry->id);
+        if (id != 0 && attachment_claims(&control, id, &claim)) {
+            ck_assert_int_eq(claim.pid, claimant(id));
             found++;
         }
+    }
     atomic_store(&stop_changing, 1);
     pthread_join(thread, NULL);
 }
