@@ -239,7 +239,10 @@ class DuraLog:
         if status < 0:
             error = self._failure(status, deadline)
             error.appended = before + total - len(left)
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # else it and this frame hold each other, and the handle
         return lsn.value
 
     # ---- Waiting -------------------------------------------------------------------------------
@@ -300,7 +303,10 @@ class DuraLog:
             error = self._failure(status, deadline)
             if appended:
                 error.appended, error.lsn = appended, lsn
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # else it and this frame hold each other, and whatever led here
 
     # ---- Reading -------------------------------------------------------------------------------
 

@@ -210,9 +210,12 @@ class Watch:
             target.lsn, target.level = wait.lsn, LEVELS[inbox.level]
             target.flags = _native.AHEAD if inbox.follows else _native.NO_START
         self._call(targets, len(asked), LOOK_S, seen)
-        for target, handle, (inbox, wait) in zip(targets, handles, asked):
+        for target, handle, (inbox, _) in zip(targets, handles, asked):
             if handle is not None and not inbox.follows:
                 handle.check_ns = 0 if target.result == 0 else target.private_check_ns
+        # An error that is told next has this frame in its traceback, and may live for a while.
+        del handle, handles
+        for target, (inbox, wait) in zip(targets, asked):
             self._conclude(target.result, inbox, wait)
 
     def _conclude(self, result: int, inbox: Inbox, wait: Wait) -> None:

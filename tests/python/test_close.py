@@ -6,6 +6,7 @@ Knows the package's _native, to ask the library how many handles are attached.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -236,3 +237,16 @@ begun.wait()
     assert (done.returncode, done.stderr) == (0, b"")
     with DuraLog(path) as log:
         assert list(log.replay()) == ["record"]
+
+
+def test_an_error_that_was_handled_keeps_nothing_alive(log: DuraLog) -> None:
+    """A cycle of an error and a frame would, until it is collected, and what the frame holds too."""
+    log.close()
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(DuraLogClosedError):
+            log.sync()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
