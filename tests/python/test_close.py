@@ -240,7 +240,7 @@ begun.wait()
 
 
 def test_an_error_that_was_handled_keeps_nothing_alive(log: DuraLog) -> None:
-    """A cycle of an error and a frame would, until it is collected, and what the frame holds too."""
+    """A cycle of an error and a frame would, and all that the frame holds, until collected."""
     log.close()
     gc.collect()
     gc.disable()
