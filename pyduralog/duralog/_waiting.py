@@ -214,7 +214,8 @@ class Watch:
             if handle is not None and not inbox.follows:
                 handle.check_ns = 0 if target.result == 0 else target.private_check_ns
         # An error that is told next has this frame in its traceback, and may live for a while.
-        del handle, handles
+        handle = None
+        handles.clear()
         for target, (inbox, wait) in zip(targets, asked):
             self._conclude(target.result, inbox, wait)
 
