@@ -62,8 +62,7 @@
  *   Threads'   A slot is its handle's: after pthread_exit another thread may commit it. Waits of
  *   ends       shmwal_wait, and for room, act on pthread_cancel within some 50 ms, with nothing
  *              held; no other function is a cancellation point. Asynchronous cancellation of an
- *              append is as a jump out of it; of what opens files, it may leave one open, since
- *              glibc (2.36) may act on it even where it was disabled a moment before.
+ *              append is as a jump out of it.
  *   Time       Time-outs are nanoseconds of CLOCK_MONOTONIC: -1 no limit, 0 do not wait.
  *   Errors     that callers branch on:
  *                -ETIMEDOUT  the deadline passed

@@ -24,19 +24,27 @@ static inline bool thread_start(pthread_t *thread, void *(*serve)(void *), void 
 
 /* Until the end of the block this thread is not cancelled. */
 #define NOT_CANCELLED                                                                              \
-    __attribute__((unused, cleanup(thread_cancel_as_before))) int cancel_before_ =                 \
+    __attribute__((unused, cleanup(thread_cancel_as_before))) struct thread_cancel cancel_before_ = \
         thread_cancel_not()
 
-static inline int thread_cancel_not(void)
+struct thread_cancel {
+    int state, type;
+};
+
+/* The type as well: the handler by which glibc (2.36) cancels asynchronously asks for the type
+ * alone, and may run when the state has been disabled already. */
+static inline struct thread_cancel thread_cancel_not(void)
 {
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    struct thread_cancel before;
+    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &before.type);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before.state);
     return before;
 }
 
-static inline void thread_cancel_as_before(const int *before)
+static inline void thread_cancel_as_before(const struct thread_cancel *before)
 {
-    pthread_setcancelstate(*before, NULL);
+    pthread_setcancelstate(before->state, NULL);
+    pthread_setcanceltype(before->type, NULL);
 }
 
 /* Until the end of the block a file that grows beyond RLIMIT_FSIZE is an error, EFBIG, and not also

@@ -94,7 +94,7 @@ static void set_handler(int number, void (*handler)(int))
 static void set_timer(long first_us, long every_us)
 {
     struct itimerval timer = {.it_value.tv_usec = first_us, .it_interval.tv_usec = every_us};
-    ck_assert_int_eq(setitimer(ITIMER_REAL, &timer, NULL), 0);
+    setitimer(ITIMER_REAL, &timer, NULL); /* unchecked: to jump out of a check leaves its lock */
 }
 
 static void storm_begin(void)
@@ -441,7 +441,7 @@ END_TEST
 
 static _Atomic int begun;
 
-/* What opens files is not among them: see shmwal.h. */
+#ifndef __SANITIZE_THREAD__ /* whose runtime takes locks of its own in the middle of everything */
 static void *call_all_the_time(void *unused)
 {
     int before;
@@ -451,7 +451,8 @@ static void *call_all_the_time(void *unused)
         call_append();
         shmwal_wait(log_, shmwal_reserved_lsn(log_), SHMWAL_DURABLE, SECONDS / 1000);
         call_append_batch();
-        call_lsn();
+        call_status();
+        call_verify();
     }
     return unused;
 }
@@ -476,6 +477,7 @@ START_TEST(asynchronous_cancellation_leaves_no_lock_and_no_descriptor)
     expect_log_of_use();
 }
 END_TEST
+#endif
 
 /* ---- Processes that are stopped, go on, or end ---- */
 
@@ -610,7 +612,9 @@ int main(void)
     tcase_add_test(cases, jump_out_of_an_append_is_mended_by_closing);
     tcase_add_loop_test(cases, call_that_is_no_cancellation_point_comes_to_its_end, 0, UNCANCELLED);
     tcase_add_loop_test(cases, call_that_waits_is_cancelled_with_nothing_held, 0, CANCELLED);
+#ifndef __SANITIZE_THREAD__
     tcase_add_test(cases, asynchronous_cancellation_leaves_no_lock_and_no_descriptor);
+#endif
     tcase_add_test(cases, producer_and_flusher_that_are_stopped_and_go_on_lose_nothing);
     tcase_add_test(cases, process_that_ends_while_its_threads_append_holds_nobody_up);
     suite_add_tcase(suite, cases);
