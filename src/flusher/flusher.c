@@ -35,7 +35,8 @@ enum { OPEN_LOOK_DOUBLINGS_MAX = 6 };
 
 /* ---- Taking over ---- */
 
-/* What a predecessor left in the shared state, brought to what holds for a new flusher. */
+/* What a predecessor left in the shared state, brought to what holds for a new flusher. Before the
+ * store is opened, which may take long: from here on a stop is asked of this flusher. */
 static void take_over(struct flusher *flusher)
 {
     struct ring_control *control = flusher->region.region.control;
@@ -48,9 +49,7 @@ static void take_over(struct flusher *flusher)
     atomic_store(&state->pid, (int32_t)getpid());
     atomic_store(&state->pid_namespace, sys_pid_namespace());
     atomic_fetch_add(&state->incarnation, 1);
-    flusher->last_commit_ns = clock_monotonic_ns();
     flusher->attachments_seen = atomic_load(&control->attachments_changed) - 1;
-    publish_status(flusher, FLUSHER_RUNNING, 0);
 }
 
 static int open_region_and_store(struct flusher *flusher)
@@ -62,6 +61,7 @@ static int open_region_and_store(struct flusher *flusher)
                                                       flusher->directory.meta.segment_bytes));
     flusher->durable = atomic_load(&flusher->region.state->durable_lsn);
     flusher->gathered = flusher->issued = flusher->durable;
+    take_over(flusher);
     error = frames_allocate(flusher);
     if (error == 0) {
         error = store_open(&flusher->directory, flusher->durable, &flusher->store);
@@ -93,7 +93,8 @@ int flusher_open(struct flusher *flusher, const char *path, bool embedded)
         directory_close(&flusher->directory);
         return error;
     }
-    take_over(flusher);
+    flusher->last_commit_ns = clock_monotonic_ns();
+    publish_status(flusher, FLUSHER_RUNNING, 0);
     return 0;
 }
 

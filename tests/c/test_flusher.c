@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * LDFLAGS: -Wl,--wrap=sys_pwrite_full -Wl,--wrap=sys_allocate -Wl,--wrap=sys_futex_wait_any
+ * LDFLAGS: -Wl,--wrap=store_open
  *
  * The flusher: as a process of its own, and run in a forked child whose writes can be made to
  * fail. */
@@ -32,21 +33,49 @@ struct faults {
     _Atomic int writes_to_fail; /* how many; -1: all */
     _Atomic int allocate_errno;
     _Atomic int failed;
-    _Atomic uint32_t hang, hanging; /* writes wait while the first is not 0; how many do */
+    /* Writes and the opening of the store wait while the first is not 0; how many do. */
+    _Atomic uint32_t hang, hanging;
 };
 static struct faults *faults;
+
+static void hang_while_told(void)
+{
+    if (faults == NULL || atomic_load(&faults->hang) == 0)
+        return;
+    atomic_fetch_add(&faults->hanging, 1);
+    sys_futex_wake(&faults->hanging);
+    while (atomic_load(&faults->hang) != 0)
+        sys_futex_wait(&faults->hang, 1, INT64_MAX);
+}
+
+static void await_hanging(void)
+{
+    while (atomic_load(&faults->hanging) == 0)
+        sys_futex_wait(&faults->hanging, 0, INT64_MAX);
+}
+
+static void end_hanging(void)
+{
+    faults->hang = 0;
+    sys_futex_wake(&faults->hang);
+}
+
+int __real_store_open(const struct directory *directory, uint64_t durable_lsn,
+                      struct store **store);
+int __wrap_store_open(const struct directory *directory, uint64_t durable_lsn,
+                      struct store **store);
+int __wrap_store_open(const struct directory *directory, uint64_t durable_lsn, struct store **store)
+{
+    hang_while_told();
+    return __real_store_open(directory, durable_lsn, store);
+}
 
 int __real_sys_pwrite_full(int fd, const void *data, size_t length, uint64_t offset, bool durable);
 int __wrap_sys_pwrite_full(int fd, const void *data, size_t length, uint64_t offset, bool durable);
 int __wrap_sys_pwrite_full(int fd, const void *data, size_t length, uint64_t offset, bool durable)
 {
     int error = faults == NULL ? 0 : atomic_load(&faults->write_errno);
-    if (faults != NULL && atomic_load(&faults->hang) != 0) {
-        atomic_fetch_add(&faults->hanging, 1);
-        sys_futex_wake(&faults->hanging);
-        while (atomic_load(&faults->hang) != 0)
-            sys_futex_wait(&faults->hang, 1, INT64_MAX);
-    }
+    hang_while_told();
     if (error != 0 && atomic_load(&faults->writes_to_fail) != 0) {
         if (atomic_load(&faults->writes_to_fail) > 0)
             atomic_fetch_sub(&faults->writes_to_fail, 1);
@@ -97,12 +126,11 @@ static void teardown(void)
     munmap(faults, sizeof *faults);
 }
 
-/* A flusher in a child of ours, whose writes the faults rule; it serves on return. Ends by a
- * stop. */
-static pid_t flush_in_child(void)
+/* A flusher in a child of ours, whose writes the faults rule. Ends by a stop. A byte comes from
+ * `answer` when it serves. */
+static pid_t begin_to_flush_in_child(int *answer)
 {
     int ends[2];
-    char byte;
     ck_assert_int_eq(pipe(ends), 0);
     pid_t child = fork();
     if (child == 0) {
@@ -118,8 +146,18 @@ static pid_t flush_in_child(void)
         _exit(error < 0 ? 1 : 0);
     }
     close(ends[1]);
-    ck_assert_int_eq(read(ends[0], &byte, 1), 1);
-    close(ends[0]);
+    *answer = ends[0];
+    return child;
+}
+
+/* It serves on return. */
+static pid_t flush_in_child(void)
+{
+    int answer;
+    char byte;
+    pid_t child = begin_to_flush_in_child(&answer);
+    ck_assert_int_eq(read(answer, &byte, 1), 1);
+    close(answer);
     return child;
 }
 
@@ -284,6 +322,22 @@ START_TEST(stop_drains_and_tells_those_who_stay)
     shmwal *other = support_open(0); /* the next open starts one, and all goes on */
     wait_durable(append("y"));
     shmwal_close(other);
+}
+END_TEST
+
+START_TEST(flusher_that_is_told_to_stop_while_it_recovers_stops)
+{
+    int answer;
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    append("x");
+    faults->hang = 1;
+    pid_t flusher = begin_to_flush_in_child(&answer);
+    await_hanging();
+    ck_assert_int_eq(shmwal_stop(support_log, 0), -ETIMEDOUT);
+    end_hanging();
+    ck_assert_int_eq(support_wait(flusher), 0);
+    close(answer);
+    ck_assert_uint_eq(count_records(), 1);
 }
 END_TEST
 
@@ -546,12 +600,10 @@ START_TEST(flusher_that_ends_on_a_hanging_device_keeps_nobody_from_attaching)
     wait_durable(append("one"));
     faults->hang = 1;
     kill(child, SIGTERM);
-    while (atomic_load(&faults->hanging) == 0)
-        sys_futex_wait(&faults->hanging, 0, INT64_MAX);
+    await_hanging();
     SUPPORT_OK(shmwal_open(support_log, &options, &other)); /* or hangs */
     SUPPORT_OK(shmwal_close(other));
-    faults->hang = 0;
-    sys_futex_wake(&faults->hang);
+    end_hanging();
     ck_assert_int_eq(support_wait(child), 0);
 }
 END_TEST
@@ -741,6 +793,7 @@ int main(void)
     tcase_add_test(cases, second_flusher_is_refused);
     tcase_add_test(cases, all_killed_and_opened_anew_everything_committed_is_there);
     tcase_add_test(cases, stop_drains_and_tells_those_who_stay);
+    tcase_add_test(cases, flusher_that_is_told_to_stop_while_it_recovers_stops);
     tcase_add_test(cases, stop_of_a_log_without_a_flusher_is_no_error);
     tcase_add_test(cases, stopped_log_leaves_no_ring_once_nobody_is_attached);
     tcase_add_test(cases, flusher_started_by_an_opener_ends_when_nobody_is_left);
