@@ -357,11 +357,22 @@ static bool stop_complete(struct flusher *flusher)
            clock_monotonic_ns() - flusher->stopping_since_ns > STOP_GRACE_NS;
 }
 
+/* Whether nothing can come behind the last look at the ring and be lost: one that bears its name
+ * waits for the next flusher with what it holds. Of one that does not, a reservation that stays
+ * open for longer than a stop waits is given up. */
+static bool nothing_follows(struct flusher *flusher)
+{
+    if (region_is_named(flusher->region.ring_fd) || flusher->open_looks > 0)
+        return true;
+    flusher->shut = shut_ring(flusher);
+    return flusher->shut;
+}
+
 /* The store is closed before the ring is locked: its last write may wait for the device, and
  * whoever opens the log must not. */
 static int stop(struct flusher *flusher, int error)
 {
-    uint64_t end = ring_end(&flusher->region.region.ring);
+    uint64_t end = flusher->shut ? flusher->durable : ring_end(&flusher->region.region.ring);
     close_store(flusher);
     sys_lock_wait(flusher->directory.lock_fd, LOCK_RING);
     publish_status(flusher, FLUSHER_STOPPED, error < 0 ? -error : 0);
@@ -415,7 +426,7 @@ static bool rest(struct flusher *flusher)
     if (orphan_resolve(flusher))
         return false;
     notice_removal(flusher);
-    if (stop_complete(flusher)) {
+    if (stop_complete(flusher) && nothing_follows(flusher)) {
         stop(flusher, 0);
         return true;
     }

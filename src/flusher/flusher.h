@@ -49,6 +49,7 @@ struct flusher {
     uint64_t span_max;           /* the longest extent that anybody may reserve */
     uint32_t open_looks;         /* how often in a row something unfinished was found */
     uint32_t broken_looks;       /* how often in a row the ring was found damaged */
+    bool shut;                   /* the ring, see shut_ring() */
     bool sealed;                 /* store_idle() has had the last word */
 };
 
@@ -99,6 +100,12 @@ void publish_status(struct flusher *flusher, enum flusher_status status, int dev
  * proven dead, fills it; if what stands there is proven wrong, goes on behind it. True if there is
  * something to gather now. */
 bool orphan_resolve(struct flusher *flusher);
+
+/* ---- shut.c ---- */
+
+/* Nothing is gathered or in flight. Takes all the room of the ring, for good. False if something
+ * has just come, which is there to be gathered. */
+bool shut_ring(struct flusher *flusher);
 
 /* ---- limits.c ---- */
 

@@ -118,12 +118,6 @@ static int lock_ring(const struct directory *directory)
     return 0;
 }
 
-static uint64_t object_inode(int fd)
-{
-    struct stat status;
-    return sys_fstat(fd, &status) < 0 ? 0 : status.st_ino;
-}
-
 /* A ring that no flusher serves. True if it was removed. */
 static bool remove_idle_ring(const struct directory *directory)
 {
@@ -217,7 +211,7 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
         return error;
     error = map_region(directory, &objects, ACCESS_PRODUCER, region);
     if (error == 0) {
-        region->inode = object_inode(objects.ring_fd);
+        region->inode = shm_inode(objects.ring_fd);
         shm_object_name(directory, SHM_RING, region->name);
         error = about_ring(attachment_create(region->control, objects.ring_fd, commit_interval_ns,
                                              &region->attachment, &region->entry));
@@ -277,7 +271,7 @@ bool region_is_named(int ring_fd)
 int region_check_named(const struct directory *directory, const struct region *region)
 {
     int fd = shm_object_open(directory, SHM_RING, false);
-    bool same = fd >= 0 && object_inode(fd) == region->inode;
+    bool same = fd >= 0 && shm_inode(fd) == region->inode;
     if (fd >= 0)
         sys_fork_close(fd);
     if (same || (fd < 0 && fd != -ENOENT))
@@ -343,7 +337,7 @@ bool region_is_served(const struct region *region)
     int fd = shm_open_private(region->name, false);
     if (fd < 0)
         return false;
-    bool served = object_inode(fd) == region->inode && server_holds(fd);
+    bool served = shm_inode(fd) == region->inode && server_holds(fd);
     sys_fork_close(fd);
     return served;
 }
@@ -379,13 +373,13 @@ void region_detach_flusher(struct region_flusher *flusher)
 bool region_remove_if_idle(const struct directory *directory, struct flusher_state *state,
                            const struct region *region, int ring_fd)
 {
-    if (attachment_any(ring_fd) != 0)
-        return false;
-    if (ring_end(&region->ring) !=
-        atomic_load_explicit(&state->durable_lsn, memory_order_relaxed)) /* none of them writes */
-        return false;
-    if (region_is_named(ring_fd)) /* not another one that has its name now */
+    if (region_is_named(ring_fd)) { /* else another one may have its name now */
+        /* Relaxed: nobody writes it. */
+        uint64_t durable = atomic_load_explicit(&state->durable_lsn, memory_order_relaxed);
+        if (attachment_any(ring_fd) != 0 || ring_end(&region->ring) != durable)
+            return false;
         shm_remove(directory);
+    }
     atomic_store_explicit(&state->gone, 1, memory_order_release); /* G1 */
     for (uint32_t i = 0; i < WAIT_SHARDS; i++) {
         atomic_fetch_add_explicit(&state->shards[i].sequence, 1, memory_order_release); /* G2 */

@@ -71,8 +71,9 @@ bool region_is_served(const struct region *region);
 /* For who finds that a flusher runs: -EBUSY if it serves a ring in another /dev/shm. */
 int region_check_served(const struct directory *directory);
 
-/* Call with LOCK_RING: removes the ring if nobody is attached and all in it is durable, and tells
- * those who view it. True if removed. */
+/* Call with LOCK_RING, when no flusher serves it any more: removes the ring if nobody is attached
+ * and all in it is durable, and tells those who view it; of one that bears its name no more they
+ * are told in any case. True if they were. */
 bool region_remove_if_idle(const struct directory *directory, struct flusher_state *state,
                            const struct region *region, int ring_fd);
 

@@ -88,6 +88,12 @@ int shm_open_private(const char *name, bool writing)
     return error < 0 ? error : fd;
 }
 
+uint64_t shm_inode(int fd)
+{
+    struct stat status;
+    return sys_fstat(fd, &status) < 0 ? 0 : status.st_ino;
+}
+
 int shm_object_open(const struct directory *directory, enum shm_object object, bool writing)
 {
     char name[SHM_NAME_BYTES];

@@ -26,6 +26,9 @@ int shm_open_private(const char *name, bool writing);
  * -ENOENT, -EACCES. */
 int shm_object_open(const struct directory *directory, enum shm_object object, bool writing);
 
+/* Which object a descriptor leads to; 0 where that cannot be told. */
+uint64_t shm_inode(int fd);
+
 /* Makes both objects of a ring afresh, with the id `id`, empty and beginning at `first_lsn`, all
  * memory allocated: a full /dev/shm is -ENOSPC here, never a SIGBUS later. Removes what an
  * interrupted attempt left. Call with LOCK_RING. */

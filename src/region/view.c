@@ -12,6 +12,7 @@
 #include "sys/clock.h"
 #include "sys/fork.h"
 #include "sys/futex.h"
+#include "sys/lock.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -28,10 +29,13 @@ int region_view_open(const struct directory *directory, struct region_view *view
     if (fd < 0)
         return fd;
     int error = turn_is_over(directory, fd) ? -ENOENT : shm_map_state(directory, fd, false, &state);
+    view->directory = directory;
+    view->inode = shm_inode(fd);
     sys_fork_close(fd);
     if (error < 0)
         return error;
     view->state = state;
+    view->lost = false;
     view->control = NULL;
     fd = shm_object_open(directory, SHM_RING, true);
     if (fd >= 0) {
@@ -60,10 +64,23 @@ uint64_t region_view_durable(const struct region_view *view)
 
 bool region_view_gone(const struct region_view *view)
 {
-    return atomic_load_explicit(&view->state->gone, memory_order_acquire) != 0; /* G1 */
+    return view->lost ||
+           atomic_load_explicit(&view->state->gone, memory_order_acquire) != 0; /* G1 */
 }
 
-int region_view_wait(const struct region_view *view, uint64_t lsn, int64_t deadline_ns)
+/* Another ring bears the name now, or none does and nobody is left who would write what was in this
+ * one. The flusher first: what it makes durable before it ends is seen. */
+static bool is_lost(const struct region_view *view)
+{
+    bool served = sys_lock_held(view->directory->lock_fd, LOCK_FLUSHER, 1) != 0;
+    int fd = shm_object_open(view->directory, SHM_STATE, false);
+    bool other = fd >= 0 && shm_inode(fd) != view->inode;
+    if (fd >= 0)
+        sys_fork_close(fd);
+    return other || (fd == -ENOENT && !served);
+}
+
+int region_view_wait(struct region_view *view, uint64_t lsn, int64_t deadline_ns)
 {
     uint32_t shard = wait_shard_index(lsn + FORMAT_UNIT);
     const _Atomic uint32_t *sequence = &view->state->shards[shard].sequence;
@@ -78,6 +95,8 @@ int region_view_wait(const struct region_view *view, uint64_t lsn, int64_t deadl
         if (now >= deadline_ns)
             return -ETIMEDOUT;
         int64_t slice = now + look_again;
-        sys_futex_wait(sequence, seen, slice < deadline_ns ? slice : deadline_ns);
+        int woken = sys_futex_wait(sequence, seen, slice < deadline_ns ? slice : deadline_ns);
+        if (woken == -ETIMEDOUT)
+            view->lost = is_lost(view);
     }
 }

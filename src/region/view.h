@@ -17,6 +17,9 @@
 struct region_view {
     const struct flusher_state *state; /* NULL: not open */
     struct ring_control *control;      /* NULL: no permission to write it */
+    const struct directory *directory; /* the log's, which stays the caller's */
+    uint64_t inode;                    /* of the state's object */
+    bool lost;                         /* found by region_view_wait(): see there */
 };
 
 /* -ENOENT where the log has no ring now, or only one that it has gone on without. */
@@ -28,7 +31,8 @@ uint64_t region_view_durable(const struct region_view *view);
 /* The ring was removed: what was durable stands on disk, and a new ring may exist. */
 bool region_view_gone(const struct region_view *view);
 
-/* Waits until the durable LSN is above `lsn` or the view is gone: 0; -ETIMEDOUT. */
-int region_view_wait(const struct region_view *view, uint64_t lsn, int64_t deadline_ns);
+/* Waits until the durable LSN is above `lsn` or the view is gone: 0; -ETIMEDOUT. It is also gone if
+ * somebody has removed the ring by hand and no flusher is left that would say so. */
+int region_view_wait(struct region_view *view, uint64_t lsn, int64_t deadline_ns);
 
 #endif

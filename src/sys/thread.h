@@ -24,7 +24,8 @@ static inline bool thread_start(pthread_t *thread, void *(*serve)(void *), void 
 
 /* Until the end of the block this thread is not cancelled. */
 #define NOT_CANCELLED                                                                              \
-    __attribute__((unused, cleanup(thread_cancel_as_before))) struct thread_cancel cancel_before_ = \
+    __attribute__((unused,                                                                         \
+                   cleanup(thread_cancel_as_before))) struct thread_cancel cancel_before_ =        \
         thread_cancel_not()
 
 struct thread_cancel {

@@ -83,8 +83,8 @@ bool __wrap_region_view_gone(const struct region_view *view)
     return fake_state_of(view)->gone;
 }
 
-int __wrap_region_view_wait(const struct region_view *view, uint64_t lsn, int64_t deadline_ns);
-int __wrap_region_view_wait(const struct region_view *view, uint64_t lsn, int64_t deadline_ns)
+int __wrap_region_view_wait(struct region_view *view, uint64_t lsn, int64_t deadline_ns);
+int __wrap_region_view_wait(struct region_view *view, uint64_t lsn, int64_t deadline_ns)
 {
     fake_ring.waits++;
     while (fake_state_of(view)->durable_lsn <= lsn && !fake_state_of(view)->gone) {

@@ -3,7 +3,7 @@
  * What processes and threads do to themselves and to each other in the middle of things: die,
  * fork, exec, jump, cancel, and be mistaken for one another. include/shmwal.h says what holds.
  *
- * LDFLAGS: -Wl,--wrap=munmap */
+ * LDFLAGS: -Wl,--wrap=munmap,--wrap=ring_reserve */
 #include "support.h"
 
 #include "region/shm.h"
@@ -85,6 +85,29 @@ static uint64_t count_records(void)
     return records;
 }
 
+/* In a child: whether the record behind `lsn` is `text`, once there is one. */
+static pid_t read_in_child(uint64_t lsn, const char *text)
+{
+    pid_t child = fork();
+    if (child != 0)
+        return child;
+    shmwal_reader *reader;
+    shmwal_record record;
+    bool found = shmwal_reader_open(support_log, lsn, &reader) == 0 &&
+                 shmwal_reader_wait(reader, 60 * SECONDS) == 0 &&
+                 shmwal_reader_next(reader, &record) == 1 && record.length == strlen(text) &&
+                 memcmp(record.data, text, record.length) == 0;
+    _exit(found ? 0 : 1);
+}
+
+/* Until a reader sleeps for what comes behind all that is durable. */
+static void await_reader(void)
+{
+    uint32_t shard = wait_shard_index(atomic_load(&view.state->durable_lsn) + FORMAT_UNIT);
+    while (atomic_load(&view.control->shard_wanted[shard]) == 0)
+        sched_yield();
+}
+
 /* Opens the log as soon as the flusher of the ring that was lost has ended. */
 static void open_anew(void)
 {
@@ -110,6 +133,32 @@ START_TEST(removed_ring_is_drained_and_its_flusher_ends)
 }
 END_TEST
 
+/* Between a producer's look at the flusher and its reservation much may happen. */
+static bool reserves_late;
+
+int __real_ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn);
+int __wrap_ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn);
+int __wrap_ring_reserve(struct ring *ring, uint64_t owner, uint64_t span, uint64_t *lsn)
+{
+    while (reserves_late && atomic_load(&view.state->status) != FLUSHER_STOPPED)
+        sched_yield();
+    return __real_ring_reserve(ring, owner, span, lsn);
+}
+
+START_TEST(removed_ring_takes_nothing_that_would_be_lost)
+{
+    wait_durable(append("before"));
+    shm_remove(&directory);
+    reserves_late = true;
+    int error = shmwal_append(log_, "late", 4, NULL);
+    reserves_late = false;
+    ck_assert_int_eq(error, -ESHUTDOWN);
+    open_anew();
+    wait_durable(append("behind"));
+    ck_assert_uint_eq(count_records(), 2);
+}
+END_TEST
+
 START_TEST(removed_ring_whose_flusher_was_killed_is_an_error)
 {
     wait_durable(append("durable"));
@@ -120,6 +169,21 @@ START_TEST(removed_ring_whose_flusher_was_killed_is_an_error)
     ck_assert_ptr_nonnull(strstr(shmwal_error(), "was removed from /dev/shm"));
     open_anew();
     ck_assert_uint_eq(count_records(), 1);
+}
+END_TEST
+
+/* A flusher that ends tells its readers to look for another ring; one that was killed cannot. */
+START_TEST(reader_finds_the_ring_behind_one_that_was_removed)
+{
+    uint64_t lsn = append("before");
+    wait_durable(lsn);
+    pid_t child = read_in_child(lsn, "behind");
+    await_reader();
+    ck_assert_int_eq(kill(atomic_load(&view.state->pid), _i == 0 ? SIGKILL : SIGCONT), 0);
+    shm_remove(&directory);
+    open_anew();
+    wait_durable(append("behind"));
+    ck_assert_int_eq(support_wait(child), 0);
 }
 END_TEST
 
@@ -172,7 +236,9 @@ int main(void)
     tcase_add_test(cases, waiter_rings_for_a_process_that_died_before_it_rang);
     /* Now and then the log is opened just while that flusher writes its last. */
     tcase_add_loop_test(cases, removed_ring_is_drained_and_its_flusher_ends, 0, 5);
+    tcase_add_test(cases, removed_ring_takes_nothing_that_would_be_lost);
     tcase_add_test(cases, removed_ring_whose_flusher_was_killed_is_an_error);
+    tcase_add_loop_test(cases, reader_finds_the_ring_behind_one_that_was_removed, 0, 2);
     tcase_add_test(cases, truncated_ring_ends_the_flusher_and_nothing_durable_is_lost);
     tcase_add_test(cases, handle_that_is_closed_just_while_the_flusher_stops_removes_the_ring);
     suite_add_tcase(suite, cases);
