@@ -177,6 +177,8 @@ static int judge_end(struct walk *walk)
     if (walk->judged_offset == scan->offset && walk->judged_zeros == zeros)
         return 0;
     int error = recovery_judge(scan, walk->sealed, &verdict, &later);
+    if (error == -EBADMSG)
+        return walk_refuse(walk, scan->offset, scan->lsn, "the file has become shorter");
     if (error < 0)
         return error;
     int come = ring_has_come(walk);

@@ -188,6 +188,93 @@ START_TEST(torn_tail_is_told_and_forgotten_once_it_is_cut)
 }
 END_TEST
 
+/* Looked at while it is written: zeros first, then a part, then all. */
+START_TEST(frame_that_looked_torn_in_the_making_is_read_once_it_is_whole)
+{
+    static char whole[2 * FORMAT_BLOCK];
+    shmwal_damage damage;
+    struct store *store = disk_store();
+    write_frames(store, 2);
+    uint64_t offset = 3 * FORMAT_BLOCK; /* behind the header, a seal and a frame */
+    disk_get(disk_path(0), offset, whole, sizeof whole);
+    disk_zero(disk_path(0), offset, sizeof whole);
+    open_reader(0);
+    expect_records(0, 10);
+    ck_assert_int_eq(shmwal_reader_damage(reader, NULL), 0);
+    disk_set(disk_path(0), offset, whole, 100);
+    expect_records(10, 10);
+    ck_assert_int_eq(shmwal_reader_damage(reader, NULL), 1);
+    disk_set(disk_path(0), offset, whole, sizeof whole);
+    expect_records(10, 20);
+    ck_assert_int_eq(shmwal_reader_damage(reader, &damage), 0);
+    disk_abandon(store);
+}
+END_TEST
+
+static void write_segments(unsigned segments)
+{
+    struct store *store = disk_store();
+    while (disk_segments() < segments)
+        write_frames(store, 1);
+    OK(store_close(store));
+}
+
+START_TEST(segment_that_goes_while_the_log_is_read_is_damage)
+{
+    shmwal_record record;
+    write_segments(3);
+    uint64_t third = disk_segment_lsn(2);
+    open_reader(0);
+    ck_assert_int_eq(unlink(disk_path(third)), 0);
+    for (unsigned number = 0; number < disk_first_after(third); number++)
+        ck_assert_int_eq(shmwal_reader_next(reader, &record), 1);
+    expect_damaged();
+}
+END_TEST
+
+START_TEST(missing_or_spoiled_segment_is_damage_wherever_a_reader_begins)
+{
+    write_segments(3);
+    uint64_t second = disk_segment_lsn(1);
+    ck_assert_int_eq(unlink(disk_path(0)), 0);
+    open_reader(disk_ends[3]); /* in front of all that is there */
+    expect_damaged();
+    close_reader();
+    disk_flip(disk_path(second), 72, 1);
+    open_reader(second + 10 * FORMAT_UNIT); /* in the spoiled one */
+    expect_damaged();
+}
+END_TEST
+
+/* It was made between the reader's look for it and that at the mark which tells of it. */
+static void successor_comes(void)
+{
+    char aside[160];
+    snprintf(aside, sizeof aside, "%s/aside", support_log);
+    ck_assert_int_eq(rename(aside, disk_path(disk_ends[disk_records - 11])), 0);
+}
+
+START_TEST(segment_that_comes_just_before_its_mark_is_read_is_followed)
+{
+    char aside[160];
+    snprintf(aside, sizeof aside, "%s/aside", support_log);
+    struct store *store = disk_store();
+    while (disk_segments() < 2)
+        write_frames(store, 1);
+    uint64_t second = disk_segment_lsn(1);
+    ck_assert_uint_eq(second, disk_ends[disk_records - 11]);
+    ck_assert_int_eq(rename(disk_path(second), aside), 0);
+    fake_ring_make(second);
+    open_reader(0);
+    expect_records(0, disk_records - 10);
+    fake_ring_raise(disk_lsn);
+    after_read = successor_comes;
+    expect_records(disk_records - 10, disk_records);
+    ck_assert_ptr_null(after_read);
+    disk_abandon(store);
+}
+END_TEST
+
 START_TEST(reader_takes_a_copy_and_a_symbolic_link)
 {
     char command[400], path[200];
@@ -333,6 +420,60 @@ START_TEST(ring_that_may_not_be_read_is_an_error_not_a_licence)
 }
 END_TEST
 
+static void ring_cannot_be_read(void)
+{
+    fake_ring.open_error = EACCES;
+}
+
+/* Something is there by now, and whether its durable LSN bounds what was read is not known. */
+START_TEST(ring_that_comes_and_may_not_be_read_is_an_error)
+{
+    shmwal_record record;
+    struct store *store = disk_store();
+    write_frames(store, 1);
+    open_reader(0);
+    after_read = ring_cannot_be_read;
+    FAILS(EACCES, shmwal_reader_next(reader, &record));
+    fake_ring.open_error = 0;
+    expect_records(0, 10);
+    fake_ring.open_error = EACCES; /* it has said that this is the end, and looks again */
+    FAILS(EACCES, shmwal_reader_next(reader, &record));
+    fake_ring.open_error = 0;
+    fake_ring_make(disk_lsn);
+    expect_records(10, 10);
+    fake_ring_remove();
+    fake_ring.open_error = EACCES; /* it stands at the bound, and looks for another */
+    FAILS(EACCES, shmwal_reader_next(reader, &record));
+    OK(store_close(store));
+}
+END_TEST
+
+/* At the second read of what lies behind the last frame: the first is that of the frame. */
+static void ring_cannot_be_read_later(void)
+{
+    after_read = ring_cannot_be_read;
+}
+
+START_TEST(ring_that_comes_unreadable_while_the_end_is_judged_is_an_error)
+{
+    shmwal_record record;
+    directory_close(&disk);
+    remove_tree(support_log);
+    OK(directory_create(support_log, 0, 1 << 20)); /* the end is judged by several reads */
+    OK(directory_open(support_log, true, &disk));
+    struct store *store = disk_store();
+    write_frames(store, 1);
+    disk_abandon(store);
+    open_reader(0);
+    after_read = ring_cannot_be_read_later;
+    for (unsigned number = 0; number < 10; number++)
+        ck_assert_int_eq(shmwal_reader_next(reader, &record), 1);
+    FAILS(EACCES, shmwal_reader_next(reader, &record));
+    fake_ring.open_error = 0;
+    expect_records(10, 10);
+}
+END_TEST
+
 static void ring_comes(void)
 {
     fake_ring_make(disk_ends[9]);
@@ -433,6 +574,24 @@ START_TEST(segment_that_was_replaced_under_its_name_is_left)
     fake_ring_raise(disk_lsn);
     expect_records(10, 20);
     OK(store_close(store));
+}
+END_TEST
+
+START_TEST(older_segment_under_the_name_of_one_that_held_nothing_is_damage)
+{
+    char aside[160];
+    snprintf(aside, sizeof aside, "%s/aside", support_log);
+    struct store *store = disk_store();
+    write_frames(store, 1);
+    disk_abandon(store);
+    disk_abandon(disk_store()); /* cuts: another segment, which holds nothing yet */
+    const char *path = disk_path(disk_lsn);
+    ck_assert_int_eq(link(path, aside), 0);
+    disk_abandon(disk_store()); /* cuts again, and takes the name */
+    open_reader(0);
+    expect_records(0, 10);
+    ck_assert_int_eq(rename(aside, path), 0);
+    expect_damaged();
 }
 END_TEST
 
@@ -548,6 +707,29 @@ START_TEST(wait_looks_again_where_the_lock_cannot_be_watched)
 }
 END_TEST
 
+START_TEST(wait_that_cannot_watch_keeps_its_deadline)
+{
+    char lock[160];
+    snprintf(lock, sizeof lock, "%s/lock", support_log);
+    ck_assert_int_eq(unlink(lock), 0);
+    open_reader(0);
+    FAILS(ETIMEDOUT, shmwal_reader_wait(reader, 1000000));
+}
+END_TEST
+
+START_TEST(batch_of_any_capacity_is_that_of_one_frame)
+{
+    static shmwal_record records[32];
+    struct store *store = disk_store();
+    write_frames(store, 3);
+    OK(store_close(store));
+    open_reader(0);
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(shmwal_reader_next_batch(reader, records, SIZE_MAX), 10);
+    ck_assert_int_eq(shmwal_reader_next_batch(reader, records, SIZE_MAX), 0);
+}
+END_TEST
+
 START_TEST(wrong_use_is_an_error)
 {
     shmwal_record record;
@@ -584,6 +766,10 @@ int main(void)
                                 fillers_are_passed_over,
                                 reader_sees_what_comes_later,
                                 torn_tail_is_told_and_forgotten_once_it_is_cut,
+                                frame_that_looked_torn_in_the_making_is_read_once_it_is_whole,
+                                segment_that_goes_while_the_log_is_read_is_damage,
+                                missing_or_spoiled_segment_is_damage_wherever_a_reader_begins,
+                                segment_that_comes_just_before_its_mark_is_read_is_followed,
                                 reader_takes_a_copy_and_a_symbolic_link,
                                 durable_lsn_is_the_bound,
                                 what_is_missing_below_the_bound_is_damage,
@@ -593,17 +779,22 @@ int main(void)
                                 header_that_leads_astray_is_damage_where_it_stands,
                                 torn_frame_in_front_of_the_first_lsn_is_not_passed_without_a_ring,
                                 ring_that_may_not_be_read_is_an_error_not_a_licence,
+                                ring_that_comes_and_may_not_be_read_is_an_error,
+                                ring_that_comes_unreadable_while_the_end_is_judged_is_an_error,
                                 ring_that_comes_while_bytes_are_read_bounds_them,
                                 bytes_read_before_the_bound_rose_are_read_again,
                                 ring_that_goes_leaves_what_is_on_disk,
                                 frame_that_was_cut_off_is_never_yielded,
                                 segment_that_was_replaced_under_its_name_is_left,
+                                older_segment_under_the_name_of_one_that_held_nothing_is_damage,
                                 wait_gives_up_at_its_deadline,
                                 wait_returns_at_once_where_something_is,
                                 wait_tells_of_damage,
                                 wait_with_a_ring_ends_when_more_is_durable,
                                 wait_without_a_ring_ends_when_one_is_made,
                                 wait_looks_again_where_the_lock_cannot_be_watched,
+                                wait_that_cannot_watch_keeps_its_deadline,
+                                batch_of_any_capacity_is_that_of_one_frame,
                                 wrong_use_is_an_error};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         tcase_add_test(tests, all[i]);

@@ -209,6 +209,20 @@ START_TEST(shortened_segment_yields_what_it_has)
 }
 END_TEST
 
+/* Not even a frame is left that would tell the segment's salt; or no file at all that can be
+ * read. */
+START_TEST(segment_that_holds_nothing_any_more_is_a_hole)
+{
+    write_segments(3);
+    uint64_t second = disk_segment_lsn(1), third = disk_segment_lsn(2);
+    disk_zero(disk_path(second), 0, DISK_SEGMENT_BYTES);
+    expect_hole(disk_path(second), second, third);
+    ck_assert_int_eq(unlink(disk_path(second)), 0);
+    ck_assert_int_eq(mkfifo(disk_path(second), 0600), 0);
+    expect_hole(disk_path(second), second, third);
+}
+END_TEST
+
 START_TEST(segment_in_anothers_place_yields_nothing_out_of_order)
 {
     write_segments(4);
@@ -288,6 +302,7 @@ int main(void)
                           spoiled_header_costs_no_record,
                           spoiled_header_of_the_only_segment_costs_no_record,
                           shortened_segment_yields_what_it_has,
+                          segment_that_holds_nothing_any_more_is_a_hole,
                           segment_in_anothers_place_yields_nothing_out_of_order,
                           what_was_cut_off_is_not_salvaged,
                           torn_tail_is_an_end_and_no_hole,

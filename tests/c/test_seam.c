@@ -2,81 +2,18 @@
  * LDFLAGS: -Wl,--wrap=sys_openat,--wrap=sys_fstat,--wrap=sys_mkdirat,--wrap=sys_renameat
  * LDFLAGS: -Wl,--wrap=sys_unlinkat,--wrap=sys_touch,--wrap=sys_pread_full,--wrap=sys_pwrite_full
  * LDFLAGS: -Wl,--wrap=sys_fdatasync,--wrap=sys_fsync,--wrap=sys_allocate,--wrap=sys_punch
- * LDFLAGS: -Wl,--wrap=sys_list,--wrap=sys_lock_wait
+ * LDFLAGS: -Wl,--wrap=sys_list,--wrap=sys_lock_wait,--wrap=sys_lock_try,--wrap=sys_lock_held
+ * LDFLAGS: -Wl,--wrap=sys_fork_private,--wrap=sys_process_open,--wrap=sys_process_kill
+ * LDFLAGS: -Wl,--wrap=sys_process_await_end
  * LDFLAGS: -Wl,--wrap=pread,--wrap=pwritev2,--wrap=fdatasync,--wrap=fsync,--wrap=posix_fallocate
  *
  * Every call of the seam to the file system fails, at each place where it is made: the store says
  * what failed, leaks nothing, keeps what it acknowledged, and goes on when the fault is gone. And
  * the seam itself: calls that are interrupted, or do only a part. */
 #include "disk.h"
-#include "sys/file.h"
-#include "sys/listing.h"
-#include "sys/lock.h"
+#include "seam.h"
 
-#include <dirent.h>
-#include <limits.h>
-#include <stdatomic.h>
 #include <sys/uio.h>
-
-/* ---- The fault ---- */
-
-static atomic_int calls, first = INT_MAX, count, struck;
-static int error_given;
-static const char *struck_name = "";
-
-static void arm(int at, int how_many, int error)
-{
-    calls = struck = 0;
-    count = how_many;
-    error_given = error;
-    first = at;
-}
-
-static void disarm(void)
-{
-    first = INT_MAX;
-}
-
-static int strike(const char *name)
-{
-    if (first == INT_MAX)
-        return 0;
-    int call = atomic_fetch_add(&calls, 1);
-    if (call < first || call - first >= count)
-        return 0;
-    if (atomic_fetch_add(&struck, 1) == 0)
-        struck_name = name;
-    return -error_given;
-}
-
-#define WRAP(type, name, parameters, ...)                                                          \
-    type __real_##name parameters;                                                                 \
-    type __wrap_##name parameters;                                                                 \
-    type __wrap_##name parameters                                                                  \
-    {                                                                                              \
-        int error = strike(#name);                                                                 \
-        return error != 0 ? error : __real_##name(__VA_ARGS__);                                    \
-    }
-
-WRAP(int, sys_openat, (int directory, const char *name, int flags, mode_t mode), directory, name,
-     flags, mode)
-WRAP(int, sys_fstat, (int fd, struct stat *status), fd, status)
-WRAP(int, sys_mkdirat, (int directory, const char *name, mode_t mode), directory, name, mode)
-WRAP(int, sys_renameat, (int directory, const char *from, int to_directory, const char *to),
-     directory, from, to_directory, to)
-WRAP(int, sys_unlinkat, (int directory, const char *name), directory, name)
-WRAP(int, sys_touch, (int fd), fd)
-WRAP(ssize_t, sys_pread_full, (int fd, void *data, size_t length, uint64_t offset), fd, data,
-     length, offset)
-WRAP(int, sys_pwrite_full, (int fd, const void *data, size_t length, uint64_t offset, bool durable),
-     fd, data, length, offset, durable)
-WRAP(int, sys_fdatasync, (int fd), fd)
-WRAP(int, sys_fsync, (int fd), fd)
-WRAP(int, sys_allocate, (int fd, uint64_t bytes), fd, bytes)
-WRAP(int, sys_punch, (int fd, uint64_t offset, uint64_t bytes), fd, offset, bytes)
-WRAP(int, sys_list, (int directory, int (*visit)(void *context, const char *name), void *context),
-     directory, visit, context)
-WRAP(int, sys_lock_wait, (int fd, uint64_t byte), fd, byte)
 
 /* ---- What is done with a log ---- */
 
@@ -126,23 +63,13 @@ static int read_and_verify(void)
 
 /* ---- What must hold ---- */
 
-static unsigned open_files(void)
-{
-    DIR *stream = opendir("/proc/self/fd");
-    unsigned files = 0;
-    while (readdir(stream) != NULL)
-        files++;
-    closedir(stream);
-    return files;
-}
-
 /* All that was acknowledged is there, nothing is torn that was, and the log can be used. */
 static void expect_whole(int call)
 {
     uint64_t end;
     OK(disk_recover(&end));
     ck_assert_msg(end >= acknowledged, "%s, call %d: the log ends at %llu, %llu was acknowledged",
-                  struck_name, call, (unsigned long long)end, (unsigned long long)acknowledged);
+                  seam.name, call, (unsigned long long)end, (unsigned long long)acknowledged);
     disk_records = disk_first_after(end);
     disk_lsn = end;
     OK(open_and_use());
@@ -161,23 +88,24 @@ static void expect_error(int error, const struct mode *mode, int call)
 {
     if (error == 0)
         return;
-    ck_assert_msg(error == -mode->error || error == -EIO, "%s, call %d: %d", struck_name, call,
+    ck_assert_msg(error == -mode->error || error == -EIO, "%s, call %d: %d", seam.name, call,
                   error);
-    ck_assert_msg(strlen(fail_sentence()) > 20, "%s, call %d: no sentence", struck_name, call);
+    ck_assert_msg(strlen(fail_sentence()) > 20, "%s, call %d: no sentence", seam.name, call);
 }
 
 START_TEST(use_survives_the_failure_of_any_call)
 {
     const struct mode *mode = &modes[_i];
-    unsigned files = open_files();
+    unsigned files = seam_open_files();
     for (int call = 0, more = 1; more; call++) {
         acknowledged = disk_lsn;
-        arm(call, mode->count, mode->error);
+        seam_arm(call, mode->count, mode->error, NULL);
         int error = open_and_use();
-        more = struck > 0;
-        disarm();
+        more = seam.struck > 0;
+        seam_disarm();
         expect_error(error, mode, call);
-        ck_assert_msg(open_files() == files, "%s, call %d: a file stays open", struck_name, call);
+        ck_assert_msg(seam_open_files() == files, "%s, call %d: a file stays open", seam.name,
+                      call);
         expect_whole(call);
         if (disk_records < 3000)
             continue;
@@ -192,15 +120,16 @@ START_TEST(creation_survives_the_failure_of_any_call)
     const struct mode *mode = &modes[_i];
     char path[128];
     struct directory directory;
-    unsigned files = open_files();
+    unsigned files = seam_open_files();
     for (int call = 0, more = 1; more; call++) {
         snprintf(path, sizeof path, "%s/new/%d", support_directory, call);
-        arm(call, mode->count, mode->error);
+        seam_arm(call, mode->count, mode->error, NULL);
         int error = directory_create(path, 0, DISK_SEGMENT_BYTES);
-        more = struck > 0;
-        disarm();
+        more = seam.struck > 0;
+        seam_disarm();
         expect_error(error, mode, call);
-        ck_assert_msg(open_files() == files, "%s, call %d: a file stays open", struck_name, call);
+        ck_assert_msg(seam_open_files() == files, "%s, call %d: a file stays open", seam.name,
+                      call);
         OK(directory_create(path, 0, DISK_SEGMENT_BYTES));
         OK(directory_open(path, true, &directory));
         directory_close(&directory);
@@ -212,16 +141,183 @@ START_TEST(reading_survives_the_failure_of_any_call)
 {
     const struct mode *mode = &modes[_i];
     OK(open_and_use());
-    unsigned files = open_files();
+    unsigned files = seam_open_files();
     for (int call = 0, more = 1; more; call++) {
-        arm(call, mode->count, mode->error);
+        seam_arm(call, mode->count, mode->error, NULL);
         int error = read_and_verify();
-        more = struck > 0;
-        disarm();
+        more = seam.struck > 0;
+        seam_disarm();
         expect_error(error, mode, call);
-        ck_assert_msg(open_files() == files, "%s, call %d: a file stays open", struck_name, call);
+        ck_assert_msg(seam_open_files() == files, "%s, call %d: a file stays open", seam.name,
+                      call);
         OK(read_and_verify());
     }
+}
+END_TEST
+
+/* ---- Reading what is damaged, and from far within ---- */
+
+static void write_many_segments(void)
+{
+    while (disk_segments() < 6)
+        OK(open_and_use());
+}
+
+/* The number of the record that ends at `lsn`. */
+static unsigned number_of(uint64_t lsn)
+{
+    return disk_first_after(lsn) - 1;
+}
+
+/* Each record that comes must be the right one; how many have come. */
+static unsigned salvaged;
+
+static int read_and_salvage(uint64_t from_lsn)
+{
+    shmwal_reader *reader;
+    shmwal_record record;
+    shmwal_hole hole;
+    salvaged = 0;
+    int got = shmwal_reader_open(support_log, from_lsn, &reader);
+    if (got < 0)
+        return got;
+    do {
+        while ((got = shmwal_reader_next(reader, &record)) == 1) {
+            disk_check_record(&record, number_of(record.lsn));
+            salvaged++;
+        }
+        if (got == -EBADMSG)
+            got = shmwal_reader_salvage(reader, &hole);
+    } while (got == 1);
+    shmwal_reader_close(reader);
+    return got;
+}
+
+/* Any one call fails, or any one read finds that the file ends there: then there may be less, and
+ * nothing that is wrong. */
+static void fail_each_call_of_reading(uint64_t from_lsn, const struct mode *mode)
+{
+    OK(read_and_salvage(from_lsn));
+    unsigned all = salvaged, files = seam_open_files();
+    for (int call = 0, more = 1; more; call++) {
+        seam_arm(call, mode->count, mode->error, mode->error == 0 ? "sys_pread_full" : NULL);
+        int error = read_and_salvage(from_lsn);
+        more = seam.struck > 0;
+        seam_disarm();
+        if (mode->error != 0)
+            expect_error(error, mode, call);
+        else
+            ck_assert_msg(error == 0 || error == -EBADMSG, "call %d: %d", call, error);
+        bool whole = error == 0 && mode->error != 0; /* what failed was of no weight */
+        ck_assert_msg(whole ? salvaged == all : salvaged <= all, "%s, call %d: %u records",
+                      seam.name, call, salvaged);
+        ck_assert_msg(seam_open_files() == files, "%s, call %d: a file stays open", seam.name,
+                      call);
+        OK(read_and_salvage(from_lsn));
+        ck_assert_uint_eq(salvaged, all);
+    }
+}
+
+static const struct mode reading_modes[] = {{1, EIO}, {INT_MAX, EIO}, {1, 0}};
+
+START_TEST(salvage_survives_the_failure_of_any_call)
+{
+    write_many_segments();
+    disk_flip(disk_path(0), 2 * FORMAT_BLOCK + 100, 1);
+    disk_flip(disk_path(disk_segment_lsn(2)), 72, 1);
+    ck_assert_int_eq(unlink(disk_path(disk_segment_lsn(4))), 0);
+    fail_each_call_of_reading(0, &reading_modes[_i]);
+}
+END_TEST
+
+START_TEST(reading_from_far_within_survives_the_failure_of_any_call)
+{
+    write_many_segments();
+    uint64_t second = disk_segment_lsn(1), third = disk_segment_lsn(2);
+    fail_each_call_of_reading(second + (third - second) / 4 * 3, &reading_modes[_i]);
+}
+END_TEST
+
+/* What stands behind the last frame is looked at in several reads. */
+START_TEST(end_of_a_long_segment_survives_the_failure_of_any_call)
+{
+    uint64_t end;
+    directory_close(&disk);
+    remove_tree(support_log);
+    OK(directory_create(support_log, 0, 1 << 20));
+    OK(directory_open(support_log, true, &disk));
+    OK(open_and_use());
+    fail_each_call_of_reading(0, &reading_modes[_i]);
+    for (int call = 0, more = 1; more; call++) {
+        seam_arm(call, 1, EIO, "sys_pread_full");
+        int error = disk_recover(&end);
+        more = seam.struck > 0;
+        seam_disarm();
+        ck_assert_int_eq(error, more ? -EIO : 0);
+    }
+}
+END_TEST
+
+/* ---- File systems that do not know a call ---- */
+
+/* Each call of this name fails once; how often that did not matter. Otherwise it is told. */
+static unsigned forgiven(int (*act)(void), int error, const char *name)
+{
+    unsigned count = 0;
+    for (int call = 0, more = 1; more; call++) {
+        seam_arm(call, 1, error, name);
+        int got = act();
+        more = seam.struck > 0;
+        seam_disarm();
+        ck_assert_msg(got == 0 || got == -error, "%s, call %d: %d", name, call, got);
+        count += more && got == 0;
+    }
+    return count;
+}
+
+static int create_another(void)
+{
+    static unsigned number;
+    char path[128];
+    snprintf(path, sizeof path, "%s/another/%u", support_directory, number++);
+    return directory_create(path, 0, DISK_SEGMENT_BYTES);
+}
+
+static int recover(void)
+{
+    uint64_t end;
+    return disk_recover(&end);
+}
+
+/* What cannot be synced, or is read-only, holds nothing new: but for the file of the meta and that
+ * of the first segment. */
+START_TEST(directory_that_cannot_be_synced_is_no_reason_to_fail)
+{
+    static const int lacking[] = {EINVAL, EROFS};
+    OK(create_another()); /* from here on their parent is there */
+    ck_assert_uint_eq(forgiven(create_another, lacking[_i], "sys_fsync"), 6);
+    ck_assert_uint_eq(forgiven(recover, lacking[_i], "sys_fsync"), 2);
+    ck_assert_uint_eq(forgiven(recover, lacking[_i], "sys_fdatasync"), 1);
+}
+END_TEST
+
+START_TEST(segment_is_named_where_directories_cannot_be_synced)
+{
+    ck_assert_uint_gt(forgiven(open_and_use, EINVAL, "sys_fsync"), 3);
+}
+END_TEST
+
+START_TEST(parent_that_may_not_be_read_is_not_synced)
+{
+    OK(create_another());
+    ck_assert_uint_eq(forgiven(create_another, EACCES, "sys_openat"), 2);
+}
+END_TEST
+
+/* The last segment is read past the cache where that can be. */
+START_TEST(recovery_reads_through_the_cache_where_it_must)
+{
+    ck_assert_uint_eq(forgiven(recover, EINVAL, "sys_openat"), 1);
 }
 END_TEST
 
@@ -326,19 +422,38 @@ START_TEST(store_takes_partial_transfers)
 }
 END_TEST
 
+static TCase *tests_of(Suite *suite, const char *name)
+{
+    TCase *tests = tcase_create(name);
+    tcase_add_unchecked_fixture(tests, disk_make_base, disk_remove_base);
+    tcase_add_checked_fixture(tests, disk_setup, disk_teardown);
+    suite_add_tcase(suite, tests);
+    return tests;
+}
+
 int main(void)
 {
     Suite *suite = suite_create("seam");
-    TCase *tests = tcase_create("seam");
     int mode_count = sizeof modes / sizeof *modes;
-    tcase_add_unchecked_fixture(tests, disk_make_base, disk_remove_base);
-    tcase_add_checked_fixture(tests, disk_setup, disk_teardown);
+    TCase *tests = tests_of(suite, "any call");
     tcase_add_loop_test(tests, use_survives_the_failure_of_any_call, 0, mode_count);
     tcase_add_loop_test(tests, creation_survives_the_failure_of_any_call, 0, mode_count);
     tcase_add_loop_test(tests, reading_survives_the_failure_of_any_call, 0, mode_count);
+    mode_count = sizeof reading_modes / sizeof *reading_modes;
+    tests = tests_of(suite, "damage");
+    tcase_add_loop_test(tests, salvage_survives_the_failure_of_any_call, 0, mode_count);
+    tcase_add_loop_test(tests, reading_from_far_within_survives_the_failure_of_any_call, 0,
+                        mode_count);
+    tcase_add_loop_test(tests, end_of_a_long_segment_survives_the_failure_of_any_call, 0,
+                        mode_count);
+    tests = tests_of(suite, "unknown calls");
+    tcase_add_loop_test(tests, directory_that_cannot_be_synced_is_no_reason_to_fail, 0, 2);
+    tcase_add_test(tests, segment_is_named_where_directories_cannot_be_synced);
+    tcase_add_test(tests, parent_that_may_not_be_read_is_not_synced);
+    tcase_add_test(tests, recovery_reads_through_the_cache_where_it_must);
+    tests = tests_of(suite, "the seam itself");
     tcase_add_test(tests, interrupted_and_partial_calls_are_completed);
     tcase_add_test(tests, write_that_does_nothing_is_an_error_and_no_loop);
     tcase_add_test(tests, store_takes_partial_transfers);
-    suite_add_tcase(suite, tests);
     return support_main(suite);
 }
