@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * A process that holds a reservation open until it is told to go on: what holds a log up. Knows
- * support.h. */
+ * support.h, region/layout.h. */
 #ifndef TESTS_HOLDER_H
 #define TESTS_HOLDER_H
 
+#include "region/layout.h"
 #include "support.h"
 
 #include <errno.h>
@@ -73,6 +74,16 @@ static inline void holder_stop(const struct holder *holder)
 static inline bool holder_is_alive(const struct holder *holder)
 {
     return waitpid(holder->pid, NULL, WNOHANG) == 0;
+}
+
+/* What it claims to be, to be overwritten. */
+static inline struct attachment *holder_entry(const struct holder *holder,
+                                              struct ring_control *control)
+{
+    for (unsigned i = 0; i < ATTACHMENTS_MAX; i++)
+        if (atomic_load(&control->attachments[i].pid) == holder->pid)
+            return &control->attachments[i];
+    ck_abort_msg("process %d is not attached", (int)holder->pid);
 }
 
 /* Tells it to commit, and awaits its end, which is in good order. */

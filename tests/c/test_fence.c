@@ -274,15 +274,6 @@ END_TEST
 
 /* ---- What the ring says is not believed ---- */
 
-/* The entry of whoever has the oldest reservation, to be overwritten. */
-static struct attachment *entry_of(pid_t pid)
-{
-    for (unsigned i = 0; i < ATTACHMENTS_MAX; i++)
-        if (atomic_load(&view.control->attachments[i].pid) == pid)
-            return &view.control->attachments[i];
-    ck_abort_msg("process %d is not attached", (int)pid);
-}
-
 static pid_t start_innocent(void)
 {
     pid_t pid = fork();
@@ -305,7 +296,7 @@ START_TEST(fence_does_not_kill_a_process_without_the_ring)
 {
     holder = holder_start(log_);
     pid_t innocent = start_innocent();
-    atomic_store(&entry_of(holder.pid)->pid, innocent);
+    atomic_store(&holder_entry(&holder, view.control)->pid, innocent);
     expect_refusal(-ESRCH, "cannot be seen from here");
     end_innocent(innocent);
     holder_kill(&holder);
@@ -316,9 +307,9 @@ START_TEST(fence_does_not_kill_a_process_with_the_ring_at_another_address)
 {
     holder = holder_start(log_);
     struct holder other = holder_start(log_);
-    atomic_store(&entry_of(other.pid)->address, 0);
-    atomic_store(&entry_of(holder.pid)->address, UINT64_C(0x7f0000000000));
-    atomic_store(&entry_of(holder.pid)->pid, other.pid);
+    atomic_store(&holder_entry(&other, view.control)->address, 0);
+    atomic_store(&holder_entry(&holder, view.control)->address, UINT64_C(0x7f0000000000));
+    atomic_store(&holder_entry(&holder, view.control)->pid, other.pid);
     expect_refusal(-ESRCH, "cannot be seen from here");
     holder_finish(&other);
     holder_kill(&holder);
@@ -329,7 +320,8 @@ START_TEST(fence_does_not_kill_a_process_with_an_attachment_of_its_own)
 {
     holder = holder_start(log_);
     struct holder other = holder_start(log_);
-    struct attachment *claim = entry_of(holder.pid), *victim = entry_of(other.pid);
+    struct attachment *claim = holder_entry(&holder, view.control),
+                      *victim = holder_entry(&other, view.control);
     atomic_store(&claim->address, atomic_load(&victim->address));
     atomic_store(&claim->pid, other.pid);
     expect_refusal(-EBADMSG, "several attachments");
@@ -341,7 +333,7 @@ END_TEST
 START_TEST(fence_does_not_kill_a_process_of_another_namespace_with_that_pid)
 {
     holder = holder_start(log_);
-    atomic_fetch_add(&entry_of(holder.pid)->pid_namespace, 1);
+    atomic_fetch_add(&holder_entry(&holder, view.control)->pid_namespace, 1);
     expect_refusal(-ESRCH, "of another PID namespace");
     holder_kill(&holder);
 }
@@ -368,7 +360,7 @@ START_TEST(fence_does_not_kill_the_flusher)
 {
     holder = holder_start(log_);
     pid_t flusher = atomic_load(&view.state->pid);
-    struct attachment *claim = entry_of(holder.pid);
+    struct attachment *claim = holder_entry(&holder, view.control);
     atomic_store(&claim->address, flusher_address(flusher));
     atomic_store(&claim->pid, flusher);
     expect_refusal(-EBADMSG, "is the log's flusher");
@@ -382,7 +374,7 @@ END_TEST
 START_TEST(fence_kills_nobody_if_the_ring_names_nobody)
 {
     holder = holder_start(log_);
-    struct attachment *claim = entry_of(holder.pid);
+    struct attachment *claim = holder_entry(&holder, view.control);
     uint64_t id = atomic_exchange(&claim->id, 0);
     expect_refusal(-EBADMSG, "does not name the process");
     atomic_store(&claim->id, id);
