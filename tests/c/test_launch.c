@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Starting a flusher: where it is looked for, and what it may answer. */
+#include "support.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+
+static char flusher[PATH_MAX]; /* the build's */
+static char directory[96], file[128];
+
+static void setup(void)
+{
+    support_setup();
+    snprintf(flusher, sizeof flusher, "%s", getenv("DURALOG_FLUSHER"));
+    snprintf(directory, sizeof directory, "%s/bin", support_directory);
+    snprintf(file, sizeof file, "%s/duralog-flusher", directory);
+    ck_assert_int_eq(mkdir(directory, 0700), 0);
+}
+
+static void teardown(void)
+{
+    setenv("DURALOG_FLUSHER", flusher, 1);
+    support_teardown();
+}
+
+static int open_log(void)
+{
+    shmwal *log;
+    shmwal_options options = support_options(0);
+    int error = shmwal_open(support_log, &options, &log);
+    if (error == 0)
+        shmwal_close(log);
+    return error;
+}
+
+/* An element that is empty, one that is too long for a path, and one without the program. */
+START_TEST(flusher_is_found_on_path_among_much_else)
+{
+    static char path[2 * PATH_MAX];
+    int used = snprintf(path, sizeof path, ":/nowhere:/");
+    memset(path + used, 'x', PATH_MAX - 10);
+    snprintf(path + used + PATH_MAX - 10, 200, ":%s", directory);
+    unsetenv("DURALOG_FLUSHER");
+    setenv("PATH", path, 1);
+    bool installed = access(SHMWAL_BINDIR "/duralog-flusher", X_OK) == 0;
+    ck_assert_int_eq(open_log(), installed ? 0 : -ENOEXEC);
+    ck_assert_int_eq(symlink(flusher, file), 0);
+    SUPPORT_OK(open_log());
+}
+END_TEST
+
+static const struct {
+    const char *says;
+    int error;
+    const char *sentence;
+} answers[] = {
+    {"5 0 the device is on fire", -EIO, "the device is on fire"},
+    {"", -ENOEXEC, "ended before it served"},
+    {"nonsense", -ENOEXEC, "ended before it served"},
+    {"5", -ENOEXEC, "ended before it served"},
+    {"0 0 words", -ENOEXEC, "ended before it served"},
+    {"-5 0 words", -ENOEXEC, "ended before it served"},
+};
+
+START_TEST(answer_that_is_none_is_a_flusher_that_did_not_serve)
+{
+    FILE *script = fopen(file, "w");
+    fprintf(script, "#!/bin/sh\necho '%s'\n", answers[_i].says);
+    fclose(script);
+    ck_assert_int_eq(chmod(file, 0700), 0);
+    setenv("DURALOG_FLUSHER", file, 1);
+    ck_assert_int_eq(open_log(), answers[_i].error);
+    ck_assert_msg(strstr(shmwal_error(), answers[_i].sentence) != NULL, "%s", shmwal_error());
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("launch");
+    TCase *cases = tcase_create("launch");
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_test(cases, flusher_is_found_on_path_among_much_else);
+    tcase_add_loop_test(cases, answer_that_is_none_is_a_flusher_that_did_not_serve, 0,
+                        sizeof answers / sizeof *answers);
+    suite_add_tcase(suite, cases);
+    return support_main(suite);
+}
