@@ -93,6 +93,26 @@ static inline int support_wait(pid_t child)
         ck_assert_msg(error_ >= 0, #call ": %s", shmwal_error());                                  \
     } while (0)
 
+/* All that was appended to the log is durable. Neither this nor support_count() is ever inlined: in
+ * a function that calls sigsetjmp() their variables might be clobbered by the jump. */
+__attribute__((noinline, unused)) static void support_wait_for_all(shmwal *log)
+{
+    SUPPORT_OK(shmwal_wait(log, shmwal_reserved_lsn(log), SHMWAL_DURABLE, 300 * SECONDS));
+}
+
+/* How many of the durable records are this text. */
+__attribute__((noinline, unused)) static uint64_t support_count(const char *text)
+{
+    shmwal_reader *reader;
+    shmwal_record record;
+    uint64_t found = 0;
+    SUPPORT_OK(shmwal_reader_open(support_log, 0, &reader));
+    while (shmwal_reader_next(reader, &record) == 1)
+        found += record.length == strlen(text) && memcmp(record.data, text, record.length) == 0;
+    SUPPORT_OK(shmwal_reader_close(reader));
+    return found;
+}
+
 static inline int support_main(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);

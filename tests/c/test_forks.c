@@ -39,23 +39,6 @@ static void teardown(void)
     support_teardown();
 }
 
-static void wait_for_all(void)
-{
-    SUPPORT_OK(shmwal_wait(log_, shmwal_reserved_lsn(log_), SHMWAL_DURABLE, 300 * SECONDS));
-}
-
-static uint64_t count(const char *text)
-{
-    shmwal_reader *reader;
-    shmwal_record record;
-    uint64_t found = 0;
-    SUPPORT_OK(shmwal_reader_open(support_log, 0, &reader));
-    while (shmwal_reader_next(reader, &record) == 1)
-        found += record.length == strlen(text) && memcmp(record.data, text, record.length) == 0;
-    SUPPORT_OK(shmwal_reader_close(reader));
-    return found;
-}
-
 /* A fork that the C library does not know of: none of its handlers runs. Nor do those of a
  * sanitizer's runtime, whose locks may then stay locked in the child. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -121,7 +104,7 @@ START_TEST(open_is_not_held_up_by_children_that_were_forked_meanwhile)
     for (int i = 0; i < 4; i++) {
         log_ = support_open(0);
         SUPPORT_OK(shmwal_append(log_, "x", 1, NULL));
-        wait_for_all();
+        support_wait_for_all(log_);
         SUPPORT_OK(shmwal_close(log_));
         log_ = NULL;
         SUPPORT_OK(shmwal_stop(support_log, 300 * SECONDS));
@@ -363,8 +346,8 @@ static void fork_while_a_thread_appends(pid_t (*how)(void), int children)
     }
     atomic_store(&stop_appending, 1);
     pthread_join(thread, NULL);
-    wait_for_all();
-    ck_assert_uint_eq(count("child"), (uint64_t)children);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("child"), (uint64_t)children);
 }
 
 START_TEST(children_forked_in_the_middle_of_appends_append_too)
@@ -401,8 +384,8 @@ START_TEST(children_made_by_a_raw_clone_while_a_thread_opens_append_too)
     }
     atomic_store(&stop_appending, 1);
     pthread_join(opening, NULL);
-    wait_for_all();
-    ck_assert_uint_eq(count("child"), 300);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("child"), 300);
 }
 END_TEST
 
@@ -423,9 +406,9 @@ START_TEST(vfork_child_may_append)
         ck_assert_int_eq(support_wait(child), 0);
         SUPPORT_OK(shmwal_append(log_, "parent", 6, NULL));
     }
-    wait_for_all();
-    ck_assert_uint_eq(count("child"), 50);
-    ck_assert_uint_eq(count("parent"), 50);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("child"), 50);
+    ck_assert_uint_eq(support_count("parent"), 50);
 }
 END_TEST
 
@@ -460,7 +443,7 @@ START_TEST(spawned_programs_get_no_descriptor_of_a_log)
     }
     atomic_store(stop, 1);
     pthread_join(opening, NULL);
-    wait_for_all();
+    support_wait_for_all(log_);
 }
 END_TEST
 
@@ -471,7 +454,7 @@ START_TEST(reader_works_on_in_a_forked_child)
     log_ = support_open(0);
     SUPPORT_OK(shmwal_append(log_, "one", 3, NULL));
     SUPPORT_OK(shmwal_append(log_, "two", 3, NULL));
-    wait_for_all();
+    support_wait_for_all(log_);
     SUPPORT_OK(shmwal_reader_open(support_log, 0, &reader));
     ck_assert_int_eq(shmwal_reader_next(reader, &record), 1);
     pid_t child = fork();
@@ -503,7 +486,7 @@ static void reserve_and(void (*end)(void))
     }
     ck_assert_int_eq(support_wait(child), 0);
     SUPPORT_OK(shmwal_append(log_, "behind", 6, NULL));
-    wait_for_all();
+    support_wait_for_all(log_);
 }
 
 static void end_by_underscore_exit(void)
@@ -534,7 +517,7 @@ START_TEST(open_reservation_ends_with_its_process_however_that_ends)
     reserve_and(end_by_syscall);
     reserve_and(end_by_exec);
     reserve_and(end_by_exit);
-    ck_assert_uint_eq(count("behind"), 4);
+    ck_assert_uint_eq(support_count("behind"), 4);
 }
 END_TEST
 
@@ -559,9 +542,9 @@ START_TEST(reservation_of_a_thread_that_ended_is_committed_by_another)
     SUPPORT_OK(shmwal_append(log_, "behind", 6, NULL));
     SUPPORT_OK(shmwal_close(log_)); /* which gives up the one that was forgotten */
     log_ = support_open(0);
-    wait_for_all();
-    ck_assert_uint_eq(count("slot"), 1);
-    ck_assert_uint_eq(count("behind"), 1);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("slot"), 1);
+    ck_assert_uint_eq(support_count("behind"), 1);
 }
 END_TEST
 
@@ -663,8 +646,8 @@ START_TEST(threads_that_wait_are_cancelled)
         cancel(threads[i]);
     ck_assert_int_eq(open_descriptors(), before);
     SUPPORT_OK(shmwal_discard(log_, &slot));
-    wait_for_all();
-    ck_assert_uint_eq(count("behind"), 1);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("behind"), 1);
 }
 END_TEST
 
@@ -690,7 +673,7 @@ START_TEST(wait_without_a_descriptor_left_goes_on)
     ck_assert_int_eq(error, -ETIMEDOUT);
     ck_assert_int_eq(opened, -EMFILE);
     SUPPORT_OK(shmwal_discard(log_, &slot));
-    wait_for_all();
+    support_wait_for_all(log_);
 }
 END_TEST
 

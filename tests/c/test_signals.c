@@ -34,23 +34,6 @@ static void teardown(void)
     support_teardown();
 }
 
-static void wait_for_all(void)
-{
-    SUPPORT_OK(shmwal_wait(log_, shmwal_reserved_lsn(log_), SHMWAL_DURABLE, 300 * SECONDS));
-}
-
-__attribute__((noinline)) static uint64_t count(const char *text)
-{
-    shmwal_reader *reader;
-    shmwal_record record;
-    uint64_t found = 0;
-    SUPPORT_OK(shmwal_reader_open(support_log, 0, &reader));
-    while (shmwal_reader_next(reader, &record) == 1)
-        found += record.length == strlen(text) && memcmp(record.data, text, record.length) == 0;
-    SUPPORT_OK(shmwal_reader_close(reader));
-    return found;
-}
-
 __attribute__((noinline)) static int open_descriptors(void) /* by who has called sigsetjmp too */
 {
     int open = 0;
@@ -65,8 +48,8 @@ __attribute__((noinline)) static void expect_log_of_use(void)
     shmwal_close(log_);
     log_ = support_open(0);
     SUPPORT_OK(shmwal_append(log_, "afterwards", 10, NULL));
-    wait_for_all();
-    ck_assert_uint_eq(count("afterwards"), 1);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("afterwards"), 1);
 }
 
 /* ---- Handlers that append ---- */
@@ -116,9 +99,9 @@ START_TEST(handlers_append_in_the_middle_of_appends)
     for (; handled < ENOUGH; own++)
         SUPPORT_OK(shmwal_append(log_, "main", 4, NULL));
     storm_end();
-    wait_for_all();
-    ck_assert_uint_eq(count("main"), own);
-    ck_assert_uint_eq(count("handler"), (uint64_t)appended);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("main"), own);
+    ck_assert_uint_eq(support_count("handler"), (uint64_t)appended);
     ck_assert_int_gt(appended, 0);
 }
 END_TEST
@@ -135,11 +118,11 @@ START_TEST(every_call_goes_on_in_a_storm_of_signals)
         SUPPORT_OK(shmwal_wait(other, lsn, SHMWAL_DURABLE, 300 * SECONDS));
         SUPPORT_OK(shmwal_close(other));
         SUPPORT_OK(shmwal_get_status(support_log, &status));
-        ck_assert_uint_eq(count("other"), rounds + 1);
+        ck_assert_uint_eq(support_count("other"), rounds + 1);
     }
     storm_end();
-    wait_for_all();
-    ck_assert_uint_eq(count("handler"), (uint64_t)appended);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("handler"), (uint64_t)appended);
 }
 END_TEST
 
@@ -153,8 +136,8 @@ START_TEST(flusher_is_stopped_and_started_in_a_storm_of_signals)
     }
     storm_end();
     ck_assert_int_gt(handled, 0);
-    wait_for_all();
-    ck_assert_uint_eq(count("handler"), (uint64_t)appended);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("handler"), (uint64_t)appended);
 }
 END_TEST
 
@@ -185,7 +168,7 @@ START_TEST(deadlines_hold_in_a_storm_of_signals)
     storm_end();
     ck_assert_int_gt(handled, 0);
     SUPPORT_OK(shmwal_discard(log_, &slot));
-    wait_for_all();
+    support_wait_for_all(log_);
 }
 END_TEST
 
@@ -217,9 +200,9 @@ START_TEST(handler_appends_at_any_instruction_of_an_append)
         SUPPORT_OK(error);
         own++;
     } while (traps >= append_at);
-    wait_for_all();
-    ck_assert_uint_eq(count("main"), own);
-    ck_assert_uint_eq(count("handler"), (uint64_t)appended);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("main"), own);
+    ck_assert_uint_eq(support_count("handler"), (uint64_t)appended);
     ck_assert_int_gt(appended, 50); /* an append has more instructions than that */
 }
 END_TEST
@@ -255,8 +238,8 @@ START_TEST(jump_out_of_a_wait_leaves_nothing)
     }
     ck_assert_int_eq(open_descriptors(), before);
     SUPPORT_OK(shmwal_discard(log_, &slot));
-    wait_for_all();
-    ck_assert_uint_eq(count("behind"), 1);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("behind"), 1);
 }
 END_TEST
 
@@ -276,7 +259,7 @@ START_TEST(jump_out_of_an_append_is_mended_by_closing)
     expect_log_of_use();
     SUPPORT_OK(shmwal_verify(support_log, &found, NULL, NULL));
     ck_assert_int_eq(found.damaged, 0);
-    ck_assert_uint_eq(count("whole") + 1, found.records);
+    ck_assert_uint_eq(support_count("whole") + 1, found.records);
 }
 END_TEST
 
@@ -434,8 +417,8 @@ START_TEST(call_that_waits_is_cancelled_with_nothing_held)
     ck_assert_int_eq(returned, 1);
     ck_assert_int_eq(open_descriptors(), before);
     SUPPORT_OK(shmwal_discard(log_, &held));
-    wait_for_all();
-    ck_assert_uint_eq(count("behind"), 1);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("behind"), 1);
 }
 END_TEST
 
@@ -530,7 +513,7 @@ START_TEST(producer_and_flusher_that_are_stopped_and_go_on_lose_nothing)
     }
     close(ends[0]);
     ck_assert_int_eq(support_wait(child), 0);
-    wait_for_all();
+    support_wait_for_all(log_);
     ck_assert_uint_ge(last_number(), told);
     region_view_close(&view);
     directory_close(&directory);
@@ -590,8 +573,8 @@ START_TEST(process_that_ends_while_its_threads_append_holds_nobody_up)
         end_in_the_middle(ends[i % 4]);
         SUPPORT_OK(shmwal_append(log_, "behind", 6, NULL));
     }
-    wait_for_all();
-    ck_assert_uint_eq(count("behind"), 40);
+    support_wait_for_all(log_);
+    ck_assert_uint_eq(support_count("behind"), 40);
 }
 END_TEST
 
