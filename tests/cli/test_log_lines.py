@@ -87,6 +87,12 @@ def test_no_message_can_pretend_to_be_another_record(cli: Cli, log: Path) -> Non
     ]
 
 
+def test_no_control_character_of_the_second_kind_is_shown(cli: Cli, log: Path) -> None:
+    record = RECORD | {"message": "\x85\x9b1A\x80\x9f\xa0", "extra": {"key": "\x9b1A"}}
+    shown = LINE.replace("it is done", r"\x85\x9b1A\x80\x9f") + "\xa0" + r' {"key": "\x9b1A"}'
+    assert printed(cli, log, json.dumps(record, ensure_ascii=False)) == shown + "\n"
+
+
 def test_characters_are_those_that_were_logged(cli: Cli, log: Path) -> None:
     for text in ('say "hé" \\', "𝄞", "\u2028", "/"):
         assert text in printed(cli, log, RECORD | {"message": text})

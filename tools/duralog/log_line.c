@@ -178,20 +178,37 @@ static void print_character(char character)
         putc_unlocked(byte, stdout);
 }
 
+/* Prints what stands at `at`; the length of it. Terminals obey U+0080 to U+009F as well: U+0085
+ * ends a line, and U+009B is an escape and a bracket in one. */
+static size_t print_at(struct log_text text, size_t at)
+{
+    unsigned char next = at + 1 < text.length ? (unsigned char)text.bytes[at + 1] : 0xFF;
+    if ((unsigned char)text.bytes[at] != 0xC2 || next >= 0xA0) {
+        print_character(text.bytes[at]);
+        return 1;
+    }
+    printf("\\x%02x", next);
+    return 2;
+}
+
 static void print_text(struct log_text text)
 {
     while (text.length > 0 && text.bytes[text.length - 1] == '\n')
         text.length--;
-    for (size_t i = 0; i < text.length; i++)
-        print_character(text.bytes[i]);
+    for (size_t at = 0; at < text.length;)
+        at += print_at(text, at);
 }
 
 /* A value as it stands, in one line: line breaks within it stand between its parts only. */
 static void print_json(struct log_text json)
 {
-    for (size_t i = 0; i < json.length; i++) {
-        char byte = json.bytes[i];
-        print_character(byte == '\r' || byte == '\n' ? ' ' : byte);
+    for (size_t at = 0; at < json.length;) {
+        if (json.bytes[at] == '\r' || json.bytes[at] == '\n') {
+            putc_unlocked(' ', stdout);
+            at++;
+        } else {
+            at += print_at(json, at);
+        }
     }
 }
 
