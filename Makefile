@@ -150,10 +150,17 @@ fuzzers-built:
 	@$(MAKE) -s -j$(JOBS) B=$(B)/fuzz CC=clang \
 	    SANITIZE=address,undefined,fuzzer-no-link fuzzers
 
-fuzzers: $(FUZZERS)
-$(FUZZERS): $(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/tests/inner.a $(B)/libshmwal.a
+# The command line but for its main().
+$(B)/tests/tool.a: $(filter-out %/main.o,$(TOOL_O))
 	@mkdir -p $(@D)
-	$(CC) $(LD_FLAGS) -fsanitize=fuzzer -o $@ $^ \
+	rm -f $@
+	$(AR) rcs $@ $^
+
+fuzzers: $(FUZZERS)
+$(FUZZERS): $(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/tests/inner.a $(B)/tests/tool.a \
+            $(B)/libshmwal.a
+	@mkdir -p $(@D)
+	$(CC) $(LD_FLAGS) -fsanitize=fuzzer -o $@ $^ -l:libyajl_s.a -l:libz.a \
 	    $$(sed -n '1,10s/.*LDFLAGS: *\([^*]*\).*/\1/p' tests/fuzz/fuzz_$*.c)
 
 .SECONDARY: $(TEST_C:%.c=$(B)/obj/%.o)

@@ -15,6 +15,7 @@
 
 #include "flusher/flusher.h"
 #include "region/attachment.h"
+#include "require.h"
 #include "ring/mend.h"
 #include "segment/scan.h"
 #include "sys/lock.h"
@@ -60,14 +61,6 @@ static struct {
 static struct flusher flusher;
 static struct ring producer;
 static int ring_fd, owner_fd, segment_fd;
-
-static inline void require(bool condition, const char *what)
-{
-    if (condition)
-        return;
-    fprintf(stderr, "does not hold: %s\n", what);
-    abort();
-}
 
 /* ---- What the flusher calls ---- */
 

@@ -41,6 +41,7 @@ static int window_load(struct earlier_file *file, uint64_t offset, size_t wanted
 {
     uint64_t rest = file->bytes - offset;
     size_t size = wanted > WINDOW_BYTES ? wanted : WINDOW_BYTES;
+    size = size < rest ? size : (size_t)rest;
     if (size > file->window_capacity) {
         uint8_t *larger = realloc(file->window, size);
         if (larger == NULL)
@@ -50,7 +51,6 @@ static int window_load(struct earlier_file *file, uint64_t offset, size_t wanted
     }
     file->window_offset = offset;
     file->window_bytes = 0;
-    size = size < rest ? size : (size_t)rest;
     while (file->window_bytes < size) {
         ssize_t got = pread(file->fd, file->window + file->window_bytes, size - file->window_bytes,
                             (off_t)(offset + file->window_bytes));
