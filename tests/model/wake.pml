@@ -43,7 +43,8 @@
 #ifdef ANY
 #define SHARDS 2
 #define PLACES 3
-#else
+#endif
+#ifndef SHARDS
 #define SHARDS 1
 #endif
 #ifndef ANY_MAX
@@ -300,11 +301,25 @@ inline wake_shard(shard)
 /* publish_durable(): the shards of all that has become durable, and each but once. */
 inline wake_shards()
 {
+#if defined(LAST_SHARD_ALONE)
+    if
+    :: told < next -> told = next; wake_shard(SHARD(told))
+    :: else -> skip
+    fi
+#else
     do
+#ifdef LAST_SHARD_LEFT_OUT
+    :: told + 1 == next -> told++
+#endif
     :: told < next && next - told > SHARDS -> told++
+#ifdef LAST_SHARD_LEFT_OUT
+    :: told + 1 < next && next - told <= SHARDS -> told++; wake_shard(SHARD(told))
+#else
     :: told < next && next - told <= SHARDS -> told++; wake_shard(SHARD(told))
+#endif
     :: else -> break
     od
+#endif
 }
 
 /* wake_room(). */
