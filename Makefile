@@ -221,7 +221,7 @@ servers: ## gunicorn, uvicorn, uWSGI, celery and pools of processes, under load
 system: ## the tests of the whole: install, quickstart, system calls
 kill: ## SIGKILL at random moments, a hundred rounds
 model: ## the ring's protocol, checked exhaustively, and its mutants
-weak: ## the C code's memory orderings under GenMC, which is fetched and built; three minutes
+weak: ## the C code's memory orderings under GenMC, which is fetched and built; five minutes
 fuzz: ## hostile files, a few seconds each; FUZZ_SECONDS=3600 for longer
 torture: ## faults of the store, short forms: power loss, failing calls, rot
 lint: ## formatters, linters, types and the rules of the house

@@ -102,7 +102,7 @@ int flusher_open(struct flusher *flusher, const char *path, bool embedded)
 
 static bool stop_requested(const struct flusher *flusher)
 {
-    return atomic_load(&flusher->region.region.control->stop_requested) == STOP_REQUESTED;
+    return atomic_load(&flusher->region.region.control->stop_requested) == STOP_REQUESTED; /* S1 */
 }
 
 static bool waiter_wants_more(const struct flusher *flusher)
@@ -122,7 +122,7 @@ static bool ring_filling(const struct flusher *flusher)
 static bool attachments_changed(const struct flusher *flusher)
 {
     const struct ring_control *control = flusher->region.region.control;
-    return atomic_load(&control->attachments_changed) != flusher->attachments_seen;
+    return atomic_load(&control->attachments_changed) != flusher->attachments_seen; /* A3 */
 }
 
 /* Whether there is no reason to sleep for what `awaited` says: the look behind D1. */
@@ -149,7 +149,7 @@ static void doze(struct flusher *flusher, uint64_t awaited, int64_t timeout_ns)
     /* Relaxed: whoever rings has seen what is stored in `awaited` behind it. */
     uint32_t bell = atomic_load_explicit(&control->doorbell, memory_order_relaxed);
     atomic_store_explicit(&flusher->region.state->asleep, 1, memory_order_relaxed); /* D3 */
-    atomic_store(&control->awaited, awaited); /* D1, D3, see producer/room.c */
+    atomic_store(&control->awaited, awaited); /* D1, D3, see producer/room.c; A3; S1 */
     bool told = stop_requested(flusher) && flusher->stopping_since_ns == 0;
     if (!told && !reason_to_stay_up(flusher, awaited))
         sys_futex_wait(&control->doorbell, bell, deadline_from_timeout(timeout_ns));
@@ -163,7 +163,7 @@ static void doze(struct flusher *flusher, uint64_t awaited, int64_t timeout_ns)
 static int64_t commit_interval_ns(struct flusher *flusher)
 {
     struct ring_control *control = flusher->region.region.control;
-    /* Acquire, with region_attach(): the entry that has changed. */
+    /* Acquire: the entry that has changed (A3). */
     uint32_t changed = atomic_load_explicit(&control->attachments_changed, memory_order_acquire);
     if (changed != flusher->attachments_seen) {
         flusher->attachments_seen = changed;

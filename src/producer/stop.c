@@ -4,6 +4,10 @@
  * Where it can be seen as a process, its end is awaited too: it lets go of the log some moments
  * before that, and whoever looks for it then would find it.
  *
+ *   S1  stop_requested (seq_cst store), then awaited (exchange)
+ *         ↔  awaited (seq_cst store), then stop_requested (load), in doze() of flusher/flusher.c
+ *   W1, W2 of wait.c hold for who waits here, with `incarnation` in place of the durable LSN
+ *
  * Knows region, store/directory.h, sys, base. */
 #include "base/error.h"
 #include "region/layout.h"
@@ -45,12 +49,13 @@ static int wait_until_released(const struct directory *directory, const struct r
                                int64_t timeout_ns, int64_t deadline)
 {
     const _Atomic uint32_t *sequence = &view->state->shards[0].sequence;
-    uint32_t incarnation = atomic_load(&view->state->incarnation);
+    /* Relaxed: an older one is what it could have read a moment ago. */
+    uint32_t incarnation = atomic_load_explicit(&view->state->incarnation, memory_order_relaxed);
     for (;;) {
-        uint32_t seen = atomic_load(sequence);
-        atomic_store(&view->control->shard_wanted[0], 1);
+        uint32_t seen = atomic_load_explicit(sequence, memory_order_acquire); /* W2 */
+        atomic_store(&view->control->shard_wanted[0], 1);                     /* W1 */
         if (sys_lock_held(directory->lock_fd, LOCK_FLUSHER, 1) == 0 ||
-            atomic_load(&view->state->incarnation) != incarnation)
+            atomic_load(&view->state->incarnation) != incarnation) /* W1 */
             return 0;
         int64_t now = clock_monotonic_ns();
         if (now >= deadline)
@@ -84,7 +89,7 @@ static int stop_flusher(const struct directory *directory, int64_t timeout_ns)
         error = fail(EACCES, "the ring of %s cannot be written", directory->path);
     } else {
         int process = open_process(&view);
-        atomic_store(&view.control->stop_requested, STOP_REQUESTED);
+        atomic_store(&view.control->stop_requested, STOP_REQUESTED); /* S1 */
         region_wake_flusher(view.control);
         error = wait_until_ended(directory, &view, process, timeout_ns);
         if (process >= 0)

@@ -11,6 +11,8 @@
  *   W2  sequence (acquire), then W1's store
  *         ↔  W1's load, flag cleared, then sequence one more (release): who read it before does not
  *            sleep, and who read it after sets the flag anew
+ *   W3  the interrupting word one more (release)  →  the word (acquire): who returns for it sees
+ *            what its waker had done before; so the caller's own reading should be an acquire
  *
  * Knows handle, ring. */
 #include "base/error.h"
@@ -227,7 +229,7 @@ static int wait_any(shmwal_target *targets, size_t count, int64_t timeout_ns,
         arm_all(&wait, word, seen);
         if (wait.settled > 0)
             return wait.settled;
-        if (word != NULL && atomic_load(word) != seen)
+        if (word != NULL && atomic_load_explicit(word, memory_order_acquire) != seen) /* W3 */
             return 0;
         int64_t now = clock_monotonic_ns();
         now = check_flushers(&wait, now, slept && now >= deadline);
@@ -261,6 +263,6 @@ SHMWAL_API int shmwal_wait_any(shmwal_target *targets, size_t count, int64_t tim
 
 SHMWAL_API void shmwal_wake(uint32_t *word)
 {
-    atomic_fetch_add((_Atomic uint32_t *)word, 1);
+    atomic_fetch_add_explicit((_Atomic uint32_t *)word, 1, memory_order_release); /* W3 */
     sys_futex_wake((_Atomic uint32_t *)word);
 }

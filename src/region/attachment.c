@@ -27,7 +27,9 @@ static int find_entry(const struct ring_control *control, int ring_fd, uint64_t 
 {
     for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
         uint32_t candidate = (uint32_t)((id + i) % ATTACHMENTS_MAX);
-        uint64_t owner = atomic_load(&control->attachments[candidate].id);
+        /* Relaxed: the lock tells, and the entry changes hands under LOCK_RING alone. */
+        uint64_t owner =
+            atomic_load_explicit(&control->attachments[candidate].id, memory_order_relaxed);
         if (owner == 0 || attachment_alive(ring_fd, owner) == 0) {
             *entry = candidate;
             return 0;
@@ -37,10 +39,26 @@ static int find_entry(const struct ring_control *control, int ring_fd, uint64_t 
                 ATTACHMENTS_MAX);
 }
 
+/* Withdrawn first: whoever had it may have been killed, and its number stands there yet. */
+static void enter(struct ring_control *control, struct attachment *mine, uint64_t number,
+                  uint64_t commit_interval_ns)
+{
+    atomic_store_explicit(&mine->id, 0, memory_order_relaxed);
+    /* Relaxed: the flusher that reads it has seen, or will, that something has changed (A3). */
+    atomic_store_explicit(&mine->commit_interval_ns, commit_interval_ns, memory_order_relaxed);
+    atomic_store_explicit(&mine->pid, (int32_t)getpid(), memory_order_release);             /* A1 */
+    atomic_store_explicit(&mine->pid_namespace, sys_pid_namespace(), memory_order_release); /* A1 */
+    atomic_store_explicit(&mine->address, (uint64_t)(uintptr_t)control,
+                          memory_order_release);                    /* A1 */
+    atomic_store_explicit(&mine->id, number, memory_order_release); /* A2 */
+    atomic_fetch_add(&control->attachments_changed, 1);             /* A3 */
+}
+
 int attachment_create(struct ring_control *control, int ring_fd, uint64_t commit_interval_ns,
                       uint64_t *id, uint32_t *entry)
 {
-    uint64_t number = atomic_fetch_add(&control->next_attachment, 1);
+    /* Relaxed: nothing but the number is taken from it. */
+    uint64_t number = atomic_fetch_add_explicit(&control->next_attachment, 1, memory_order_relaxed);
     uint32_t place = 0;
     if (number == 0 || number > RING_OWNER_MAX)
         return fail(EBADMSG, "the ring was overwritten by a process that has this log open and "
@@ -52,13 +70,7 @@ int attachment_create(struct ring_control *control, int ring_fd, uint64_t commit
     error = sys_lock_try(ring_fd, LOCK_ATTACHMENTS + number);
     if (error < 0)
         return fail_errno(-error, "the ring cannot be locked");
-    struct attachment *mine = &control->attachments[place];
-    atomic_store(&mine->commit_interval_ns, commit_interval_ns);
-    atomic_store(&mine->pid, (int32_t)getpid());
-    atomic_store(&mine->pid_namespace, sys_pid_namespace());
-    atomic_store(&mine->address, (uint64_t)(uintptr_t)control);
-    atomic_store(&mine->id, number);
-    atomic_fetch_add(&control->attachments_changed, 1);
+    enter(control, &control->attachments[place], number, commit_interval_ns);
     *id = number;
     *entry = place;
     return 0;
@@ -68,18 +80,20 @@ uint32_t attachment_count(const struct ring_control *control, int ring_fd)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
-        uint64_t id = atomic_load(&control->attachments[i].id);
+        /* Relaxed: the lock tells. */
+        uint64_t id = atomic_load_explicit(&control->attachments[i].id, memory_order_relaxed);
         if (id != 0 && attachment_alive(ring_fd, id) == 1)
             count++;
     }
     return count;
 }
 
-static struct attachment_claim read_claim(const struct attachment *entry)
+static void read_claim(const struct attachment *entry, struct attachment_claim *claim)
 {
-    return (struct attachment_claim){.pid = atomic_load(&entry->pid),
-                                     .pid_namespace = atomic_load(&entry->pid_namespace),
-                                     .address = atomic_load(&entry->address)};
+    claim->pid = atomic_load_explicit(&entry->pid, memory_order_acquire); /* A1 */
+    claim->pid_namespace =
+        atomic_load_explicit(&entry->pid_namespace, memory_order_acquire);        /* A1 */
+    claim->address = atomic_load_explicit(&entry->address, memory_order_acquire); /* A1 */
 }
 
 bool attachment_claims(const struct ring_control *control, uint64_t id,
@@ -87,19 +101,13 @@ bool attachment_claims(const struct ring_control *control, uint64_t id,
 {
     for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
         const struct attachment *entry = &control->attachments[(id + i) % ATTACHMENTS_MAX];
-        if (atomic_load(&entry->id) == id) {
-            *claim = read_claim(entry);
-            /* Else its handle has just been closed, and what was read may be its successor's. */
-            return atomic_load(&entry->id) == id && claim->pid > 0;
+        if (atomic_load_explicit(&entry->id, memory_order_acquire) == id) { /* A2 */
+            read_claim(entry, claim);
+            /* Else it has just been withdrawn, and what was read may be its successor's. */
+            return atomic_load_explicit(&entry->id, memory_order_relaxed) == id && claim->pid > 0;
         }
     }
     return false;
-}
-
-bool attachment_claim_equal(struct attachment_claim one, struct attachment_claim other)
-{
-    return one.pid == other.pid && one.pid_namespace == other.pid_namespace &&
-           one.address == other.address;
 }
 
 const char *attachment_words(const struct ring_control *control, uint64_t id,
@@ -114,15 +122,22 @@ const char *attachment_words(const struct ring_control *control, uint64_t id,
     return text;
 }
 
+static bool claims_equal(const struct attachment_claim *one, const struct attachment_claim *other)
+{
+    return one->pid == other->pid && one->pid_namespace == other->pid_namespace &&
+           one->address == other->address;
+}
+
 uint32_t attachment_count_claims(const struct ring_control *control, int ring_fd,
-                                 struct attachment_claim claim)
+                                 const struct attachment_claim *claim)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
         const struct attachment *entry = &control->attachments[i];
-        uint64_t id = atomic_load(&entry->id);
-        if (id != 0 && attachment_claim_equal(read_claim(entry), claim) &&
-            attachment_alive(ring_fd, id) != 0)
+        uint64_t id = atomic_load_explicit(&entry->id, memory_order_acquire); /* A2 */
+        struct attachment_claim found;
+        read_claim(entry, &found);
+        if (id != 0 && claims_equal(&found, claim) && attachment_alive(ring_fd, id) != 0)
             count++;
     }
     return count;
@@ -133,11 +148,11 @@ uint64_t attachment_commit_interval_ns(const struct ring_control *control, int r
     uint64_t smallest = UINT64_MAX;
     for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
         const struct attachment *entry = &control->attachments[i];
-        uint64_t id = atomic_load(&entry->id);
-        if (id == 0 || atomic_load(&entry->commit_interval_ns) >= smallest)
-            continue;
-        if (attachment_alive(ring_fd, id) == 1)
-            smallest = atomic_load(&entry->commit_interval_ns);
+        /* Relaxed: the caller has seen what changed (A3), and comes again if more has. */
+        uint64_t id = atomic_load_explicit(&entry->id, memory_order_relaxed);
+        uint64_t interval = atomic_load_explicit(&entry->commit_interval_ns, memory_order_relaxed);
+        if (id != 0 && interval < smallest && attachment_alive(ring_fd, id) == 1)
+            smallest = interval;
     }
     return smallest == UINT64_MAX ? 0 : smallest;
 }

@@ -14,6 +14,20 @@
  *   - for a daemon that closes every descriptor it finds;
  *   - for a forked child that outlives its parent, and for exec.
  *
+ * The table of attachments says who is who, and how long each would have the flusher gather. An
+ * entry changes hands when its attachment is gone, whether it was withdrawn (id 0) or not; whoever
+ * takes it withdraws it first. `tests/weak` checks:
+ *
+ *   A1  pid, pid_namespace, address (release)  →  the same (acquire)   with them it is seen that
+ *                                                 the claim before was withdrawn, as N1 of held.h
+ *   A2  id (release)  →  id (acquire)             with it its claim is seen
+ *   A3  an entry, then attachments_changed one more (seq_cst), then awaited (load)
+ *         ↔  awaited (seq_cst store), then attachments_changed (load): a flusher that gathers by
+ *            the intervals of others is woken; one that sees the count sees the entry
+ *   A4  the lock let go, then status (load)
+ *         ↔  status (seq_cst store), then the lock asked: of the last who closes its handle and a
+ *            flusher that ends, one finds that it must remove the ring
+ *
  * REJECTED. PID and start time: wrong across namespaces. flock or record locks on a descriptor that
  * is kept: released when somebody closes it, kept by a forked child. Robust mutexes: die with a
  * thread. A pidfd handed over a socket: a successor of the flusher does not have it.
@@ -56,7 +70,6 @@ struct attachment_claim {
 /* False if the attachment has left no claim. */
 bool attachment_claims(const struct ring_control *control, uint64_t id,
                        struct attachment_claim *claim);
-bool attachment_claim_equal(struct attachment_claim one, struct attachment_claim other);
 
 /* "process 7", "process 7 of another PID namespace", "a process that is not known": in `text`;
  * returns it. For people only. */
@@ -66,7 +79,7 @@ const char *attachment_words(const struct ring_control *control, uint64_t id,
 
 /* How many attachments that live make this claim. */
 uint32_t attachment_count_claims(const struct ring_control *control, int ring_fd,
-                                 struct attachment_claim claim);
+                                 const struct attachment_claim *claim);
 
 /* The smallest commit interval of all that live, 0 if none does. */
 uint64_t attachment_commit_interval_ns(const struct ring_control *control, int ring_fd);

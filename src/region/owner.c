@@ -111,7 +111,7 @@ static int search_begin(const struct region *region, int ring_fd, uint64_t id,
         return fail_errno(-error, "the ring cannot be looked at");
     if (!attachment_claims(region->control, id, &search->claim))
         return fail(EBADMSG, "the ring was overwritten, and does not name the process");
-    if (attachment_count_claims(region->control, ring_fd, search->claim) != 1)
+    if (attachment_count_claims(region->control, ring_fd, &search->claim) != 1)
         return fail(EBADMSG, "the ring names the same process for several attachments");
     return 0;
 }

@@ -99,7 +99,9 @@ static int map_region(const struct directory *directory, const struct objects *o
     region->ring.headers = (AO_double_t *)headers;
     region->ring.size = directory->meta.ring_bytes;
     region->ring.head = &state->head_lsn;
-    atomic_store(&region->ring.head_seen, atomic_load(&state->head_lsn));
+    uint64_t head = atomic_load_explicit(&state->head_lsn, memory_order_acquire); /* R2 */
+    /* Relaxed: it is this thread's alone until the region is given to others. */
+    atomic_store_explicit(&region->ring.head_seen, head, memory_order_relaxed);
     return 0;
 }
 
@@ -223,7 +225,7 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
     else
         close_objects(&objects);
     /* A flusher that gathers by the interval of others is told of ours. */
-    if (error == 0 && atomic_load(&region->control->awaited) == AWAITED_ANYTHING)
+    if (error == 0 && atomic_load(&region->control->awaited) == AWAITED_ANYTHING) /* A3 */
         region_wake_flusher(region->control);
     return error;
 }
@@ -253,11 +255,14 @@ void region_remove_unserved(const struct directory *directory)
 bool region_detach(struct region *region)
 {
     const struct flusher_state *state = region->state;
-    atomic_store(&region->control->attachments[region->entry].id, 0);
-    atomic_fetch_add(&region->control->attachments_changed, 1);
-    munmap(region->control, region->mapped_bytes);
+    /* Relaxed: who takes the entry stores behind this, whether it asks for the lock or not. */
+    atomic_store_explicit(&region->control->attachments[region->entry].id, 0, memory_order_relaxed);
+    /* Release: an interval that is over need not wake the flusher. */
+    atomic_fetch_add_explicit(&region->control->attachments_changed, 1,
+                              memory_order_release); /* A3 */
+    munmap(region->control, region->mapped_bytes);   /* A4 */
     region->control = NULL;
-    bool ended = atomic_load(&state->status) != FLUSHER_RUNNING;
+    bool ended = atomic_load(&state->status) != FLUSHER_RUNNING; /* A4 */
     munmap((void *)state, sizeof *state);
     return ended;
 }

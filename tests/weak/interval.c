@@ -1,34 +1,32 @@
 /* SPDX-License-Identifier: MIT
- * LINKED: src/region/region.c src/ring/ring.c src/producer/wait.c
+ * LINKED: src/region/region.c src/region/attachment.c src/ring/ring.c src/producer/wait.c
  *
  * A flusher that gathers for a while, as the handles' commit interval lets it, is woken by whoever
- * waits, asks it to stop, or attaches and would have it gather for less.
+ * waits or asks it to stop, and by whoever attaches and would have it gather for less (A3). When a
+ * handle is closed, it is the others' interval that counts.
  *
  * Knows src/flusher, src/producer, src/region. Changes with the protocol. */
 #include "flusher/flusher.c" /* NOLINT: for its static functions */
+#include "processes.h"
 #include "producer/handle.h"
-#include "weak.h"
 
-static struct ring_control control;
-static struct flusher_state state;
 static struct flusher flusher;
+static struct region eager;
 static struct shmwal handle;
 static _Atomic uint32_t generation = 1;
 _Atomic(_Atomic uint32_t *) process_generation_word = &generation;
-static _Atomic uint64_t interval = NS_PER_S;
-
-/* Of whoever has just attached; see region/attachment.c. */
-uint64_t attachment_commit_interval_ns(const struct ring_control *of, int ring_fd)
-{
-    (void)of;
-    (void)ring_fd;
-    return atomic_load_explicit(&interval, memory_order_relaxed);
-}
 
 int fail(int error, const char *format, ...)
 {
     (void)format;
     return -error;
+}
+
+bool handle_device_words(const shmwal *log, char words[HANDLE_DEVICE_WORDS])
+{
+    (void)log;
+    (void)words;
+    return false;
 }
 
 static void *disturb(void *unused)
@@ -39,11 +37,12 @@ static void *disturb(void *unused)
 #elif defined(STOPS)
     atomic_store(&control.stop_requested, STOP_REQUESTED);
     region_wake_flusher(&control);
+#elif defined(LEAVES)
+    number = eager.attachment;
+    region_detach(&eager);
 #else
-    atomic_store_explicit(&interval, 0, memory_order_relaxed);
-    atomic_fetch_add(&control.attachments_changed, 1);
-    if (atomic_load(&control.awaited) == AWAITED_ANYTHING)
-        region_wake_flusher(&control);
+    int error = region_attach(&log_directory, 0, &eager);
+    assert(error == 0);
 #endif
     return unused;
 }
@@ -60,28 +59,37 @@ static void *killed(void *unused)
 
 static void *flush(void *unused)
 {
+#ifdef LEAVES
+    commit_interval_ns(&flusher);
+#else
     while (gathered_longer(&flusher))
         continue;
+#endif
     return unused;
 }
 
 int main(void)
 {
-    flusher.region.region.control = &control;
-    flusher.region.region.state = flusher.region.state = &state;
-    handle.region.control = &control;
-    handle.region.state = &state;
+    attach_first(&handle.region, 1, NS_PER_S);
+#ifdef LEAVES
+    attach_first(&eager, 2, 0);
+#endif
     handle.generation = 1;
-    flusher.region.region.ring.tail = handle.region.ring.tail = &control.tail;
+    serve(&flusher.region);
     flusher.region.region.ring.size = 4 * RING_UNIT;
     control.tail.word.AO_val1 = (uint64_t)RING_UNIT << 32;
-    flusher.commit_interval_ns = NS_PER_S;
     flusher.last_commit_ns = NS_PER_S;
+#ifndef LEAVES
+    commit_interval_ns(&flusher);
+#endif
 #ifdef DIES
     RUN(killed, disturb, flush);
 #else
     RUN(disturb, flush);
 #endif
     assert(!is_forgotten());
+#ifdef LEAVES
+    assert(commit_interval_ns(&flusher) == NS_PER_S);
+#endif
     return 0;
 }

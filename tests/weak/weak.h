@@ -6,7 +6,7 @@
  * A futex can be had in one piece, since whoever wakes has changed the word before. A sleeper reads
  * the word once more; if it differs from what was expected, that is all that a wake-up could have
  * told it. If it does not, the sleeper's thread ends here. When all others have ended, it has been
- * forgotten if and only if the word is what it was: `is_forgotten`.
+ * forgotten if and only if the word is what it was: `is_forgotten`. Of several words, all.
  *
  * Knows src/sys/futex.h, the checker. Changes when a program needs more of its surroundings. */
 #ifndef WEAK_H
@@ -36,25 +36,29 @@ void __assert_fail(const char *condition, const char *file, unsigned line, const
     __VERIFIER_thread_exit(NULL);
 }
 
-/* One sleeper in each program. */
-static const _Atomic uint32_t *slept_on;
-static uint32_t slept_value;
-
-int sys_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
-{
-    (void)deadline_ns;
-    /* The kernel reads it behind a barrier. Relaxed is the harder case. */
-    if (atomic_load_explicit(word, memory_order_relaxed) != expected)
-        return -EAGAIN;
-    slept_on = word;
-    slept_value = expected;
-    __VERIFIER_thread_exit(NULL);
-}
+/* One sleeper in each program; and what the clock says. */
+enum { SLEPT_ON_MAX = 2, NOW_S = 1 };
+static struct sys_futex_seen slept_on[SLEPT_ON_MAX];
+static uint32_t slept_on_count;
 
 int sys_futex_wait_any(const struct sys_futex_seen *words, uint32_t count, int64_t deadline_ns)
 {
-    assert(count == 1);
-    return sys_futex_wait(words->word, words->value, deadline_ns);
+    assert(count <= SLEPT_ON_MAX);
+    if (deadline_ns <= NOW_S * INT64_C(1000000000)) /* no other time-out is ever over */
+        return -ETIMEDOUT;
+    /* The kernel reads them behind a barrier. Relaxed is the harder case. */
+    for (uint32_t i = 0; i < count; i++)
+        if (atomic_load_explicit(words[i].word, memory_order_relaxed) != words[i].value)
+            return -EAGAIN;
+    for (uint32_t i = 0; i < count; i++)
+        slept_on[i] = words[i];
+    slept_on_count = count;
+    __VERIFIER_thread_exit(NULL);
+}
+
+int sys_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+    return sys_futex_wait_any(&(struct sys_futex_seen){word, expected}, 1, deadline_ns);
 }
 
 void sys_futex_wake(const _Atomic uint32_t *word)
@@ -65,13 +69,16 @@ void sys_futex_wake(const _Atomic uint32_t *word)
 /* To be asked when all other threads have ended. */
 static inline bool is_forgotten(void)
 {
-    return slept_on != NULL && atomic_load(slept_on) == slept_value;
+    for (uint32_t i = 0; i < slept_on_count; i++)
+        if (atomic_load(slept_on[i].word) != slept_on[i].value)
+            return false;
+    return slept_on_count > 0;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     (void)clock;
-    now->tv_sec = 1;
+    now->tv_sec = NOW_S;
     now->tv_nsec = 0;
     return 0;
 }
