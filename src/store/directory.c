@@ -159,8 +159,10 @@ int directory_open_lock(int directory, bool writing)
     sys_fork_hold();
     int fd = sys_openat(directory, "lock", flags, 0);
     int error = fd < 0 ? fd : sys_fork_private(fd);
-    if (error < 0 && fd >= 0)
+    if (error < 0 && fd >= 0) {
         sys_close(fd);
+        fd = -1;
+    }
     sys_fork_release();
     sys_close(first);
     if (error == 0)

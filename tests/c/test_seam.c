@@ -4,7 +4,7 @@
  * LDFLAGS: -Wl,--wrap=sys_fdatasync,--wrap=sys_fsync,--wrap=sys_allocate,--wrap=sys_punch
  * LDFLAGS: -Wl,--wrap=sys_list,--wrap=sys_lock_wait,--wrap=sys_lock_try,--wrap=sys_lock_held
  * LDFLAGS: -Wl,--wrap=sys_fork_private,--wrap=sys_process_open,--wrap=sys_process_kill
- * LDFLAGS: -Wl,--wrap=sys_process_await_end
+ * LDFLAGS: -Wl,--wrap=sys_process_await_end,--wrap=close
  * LDFLAGS: -Wl,--wrap=pread,--wrap=pwritev2,--wrap=fdatasync,--wrap=fsync,--wrap=posix_fallocate
  *
  * Every call of the seam to the file system fails, at each place where it is made: the store says
@@ -321,6 +321,48 @@ START_TEST(recovery_reads_through_the_cache_where_it_must)
 }
 END_TEST
 
+/* ---- A close that fails ---- */
+
+/* It has closed all the same: what it reports is that something written before did not arrive, as
+ * NFS and FUSE find out then, or that it was interrupted. To close once more is a mistake. */
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd)
+{
+    ck_assert_msg(__real_close(fd) == 0, "closed twice");
+    errno = seam.only != NULL && seam_strikes("close") ? seam.error : 0;
+    return errno != 0 ? -1 : 0;
+}
+
+static const struct mode closes[] = {{1, EIO}, {1, EINTR}, {INT_MAX, EIO}};
+
+/* Whatever counts was synced before its file is closed, so a close has nothing more to say. */
+START_TEST(close_that_fails_loses_nothing_and_is_not_repeated)
+{
+    const struct mode *mode = &closes[_i];
+    struct directory directory;
+    char path[128];
+    unsigned files = seam_open_files();
+    for (int call = 0, more = 1; more; call++) {
+        snprintf(path, sizeof path, "%s/new/%d", support_directory, call);
+        seam_arm(call, mode->count, mode->error, "close");
+        OK(open_and_use());
+        OK(read_and_verify());
+        OK(directory_create(path, 0, DISK_SEGMENT_BYTES));
+        more = seam.struck == 1;
+        seam_disarm();
+        ck_assert_msg(seam_open_files() == files, "call %d: a file stays open", call);
+        expect_whole(call);
+        OK(directory_open(path, true, &directory));
+        directory_close(&directory);
+        if (disk_records < 3000)
+            continue;
+        disk_teardown();
+        disk_setup();
+    }
+}
+END_TEST
+
 /* ---- The seam itself ---- */
 
 /* Of each call below: so many are interrupted first, and no more than so many bytes are done. */
@@ -439,6 +481,9 @@ int main(void)
     tcase_add_loop_test(tests, use_survives_the_failure_of_any_call, 0, mode_count);
     tcase_add_loop_test(tests, creation_survives_the_failure_of_any_call, 0, mode_count);
     tcase_add_loop_test(tests, reading_survives_the_failure_of_any_call, 0, mode_count);
+    tests = tests_of(suite, "closes");
+    tcase_add_loop_test(tests, close_that_fails_loses_nothing_and_is_not_repeated, 0,
+                        sizeof closes / sizeof *closes);
     mode_count = sizeof reading_modes / sizeof *reading_modes;
     tests = tests_of(suite, "damage");
     tcase_add_loop_test(tests, salvage_survives_the_failure_of_any_call, 0, mode_count);
