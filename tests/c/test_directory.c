@@ -153,6 +153,24 @@ START_TEST(file_is_no_log)
 }
 END_TEST
 
+/* Length, type, CRC-32 and payload of its first record: only what one may begin with counts. */
+START_TEST(file_of_the_earlier_library_is_told_from_any_other)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+        const char *word;
+    } files[] = {
+        {"\2\0\0\0\1crc!{}", 11, "of the earlier"}, {"\2\0\0\0\2crc!ab", 11, "of the earlier"},
+        {"\2\0\0\0\3crc!{}", 11, "a log is a"},     {"\2\0\0\0\1crc![]", 11, "a log is a"},
+        {"\0\0\0\0\1crc!", 9, "a log is a"},        {"\2\0\0\0\1crc", 8, "a log is a"},
+    };
+    touch(at("file"));
+    disk_set(at("file"), 0, files[_i].bytes, files[_i].length);
+    fails_both_ways(ENOTDIR, at("file"), files[_i].word);
+}
+END_TEST
+
 START_TEST(directory_with_other_things_is_no_log)
 {
     ck_assert_int_eq(mkdir(at("photos"), 0700), 0);
@@ -202,6 +220,28 @@ START_TEST(later_version_is_refused_as_such)
     meta_seal(&meta);
     disk_set(at("log/meta"), 0, &meta, sizeof meta);
     fails_both_ways(EPROTO, support_log, "version");
+}
+END_TEST
+
+START_TEST(other_files_among_the_segments_are_none)
+{
+    uint64_t end;
+    touch(at("log/segments/README"));
+    OK(store_find_end(&disk, &end));
+    OK(store_close(disk_store()));
+    ck_assert_int_eq(access(at("log/segments/README"), F_OK), 0); /* nor are they removed */
+    ck_assert_int_eq(unlink(disk_path(0)), 0);
+    ck_assert_int_eq(unlink(at("log/meta")), 0);
+    FAILS(ENOENT, open_for(support_log, true)); /* nothing that is missed by a meta */
+}
+END_TEST
+
+START_TEST(segments_directory_that_is_none_is_damage)
+{
+    ck_assert_int_eq(unlink(disk_path(0)), 0);
+    ck_assert_int_eq(rmdir(at("log/segments")), 0);
+    touch(at("log/segments"));
+    fails_both_ways(EBADMSG, support_log, "segments");
 }
 END_TEST
 
@@ -342,6 +382,8 @@ int main(void)
                                 lost_meta_is_damage_and_stays_so,
                                 spoiled_meta_is_damage,
                                 later_version_is_refused_as_such,
+                                other_files_among_the_segments_are_none,
+                                segments_directory_that_is_none_is_damage,
                                 missing_segments_are_damage,
                                 symbolic_link_to_a_log_is_followed_but_none_inside,
                                 link_that_leads_nowhere_is_no_log,
@@ -351,6 +393,7 @@ int main(void)
                                 crowd_of_creators_makes_one_log};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         tcase_add_test(tests, all[i]);
+    tcase_add_loop_test(tests, file_of_the_earlier_library_is_told_from_any_other, 0, 6);
     suite_add_tcase(suite, tests);
     return support_main(suite);
 }

@@ -546,6 +546,54 @@ START_TEST(record_that_does_not_validate_becomes_a_counted_filler)
 }
 END_TEST
 
+/* Valid in all but that it says it is a filler: only the flusher writes those. */
+START_TEST(record_that_says_it_is_a_filler_is_no_record)
+{
+    shmwal_slot slot;
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    SUPPORT_OK(shmwal_reserve(log_, 4, &slot));
+    memcpy(slot.data, "good", 4);
+    SUPPORT_OK(shmwal_commit(log_, &slot, NULL));
+    struct record_header *record = (struct record_header *)slot.data - 1;
+    record->type = RECORD_FILLER;
+    record->checksum = record_checksum(record, slot.data, 0);
+    uint64_t lsn = append("good");
+    shmwal *other = support_open(0);
+    wait_durable(lsn);
+    ck_assert_uint_eq(status().fillers_invalid, 1);
+    ck_assert_uint_eq(count_records(), 1);
+    shmwal_close(other);
+}
+END_TEST
+
+/* No frame would have room for it: it is given up, and what stands behind it is taken. */
+START_TEST(extent_longer_than_any_record_is_not_taken)
+{
+    struct flusher flusher;
+    struct region producer;
+    uint64_t lsn;
+    shmwal_options small = support_options(0);
+    SUPPORT_OK(shmwal_create(support_log, &small));
+    SUPPORT_OK(flusher_open(&flusher, support_log, false));
+    SUPPORT_OK(region_attach(&flusher.directory, 0, &producer));
+    uint64_t spans[] = {flusher.span_max + RING_UNIT, RING_UNIT};
+    for (int i = 0; i < 2; i++) {
+        SUPPORT_OK(ring_reserve(&producer.ring, producer.attachment, spans[i], &lsn));
+        ck_assert(ring_finish(&producer.ring, producer.attachment, lsn, spans[i], RING_DISCARDED));
+    }
+    gather(&flusher);
+    ck_assert_uint_eq(flusher.gathered, 0);
+    while (flusher.gathered < spans[0] + spans[1]) {
+        orphan_resolve(&flusher);
+        gather(&flusher);
+    }
+    ck_assert_uint_eq(flusher.records, 3); /* fillers: no longer than a record may be */
+    shm_remove(&flusher.directory);
+    region_detach(&producer);
+    flusher_close(&flusher);
+}
+END_TEST
+
 /* ---- The device ---- */
 
 START_TEST(write_that_fails_once_is_rehomed_and_nobody_notices)
@@ -803,6 +851,8 @@ int main(void)
     tcase_add_test(cases, dead_producers_hole_in_an_idle_sidecar_is_filled_for_those_behind_it);
     tcase_add_test(cases, header_that_was_stored_over_is_looked_at_with_patience);
     tcase_add_test(cases, record_that_does_not_validate_becomes_a_counted_filler);
+    tcase_add_test(cases, record_that_says_it_is_a_filler_is_no_record);
+    tcase_add_test(cases, extent_longer_than_any_record_is_not_taken);
     tcase_add_test(cases, write_that_fails_once_is_rehomed_and_nobody_notices);
     tcase_add_test(cases,
                    device_that_fails_for_good_freezes_the_log_until_a_flusher_is_started_anew);

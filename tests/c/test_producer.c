@@ -298,6 +298,29 @@ START_TEST(batch_appends_in_order_and_says_how_far_it_came)
 }
 END_TEST
 
+START_TEST(empty_record_needs_no_data)
+{
+    log_ = support_open(0);
+    SUPPORT_OK(shmwal_append(log_, NULL, 0, NULL));
+    SUPPORT_OK(shmwal_wait(log_, 64, SHMWAL_DURABLE, 30 * SECONDS));
+    ck_assert_str_eq(contents(), "\n");
+}
+END_TEST
+
+/* The time is over when its second part comes; but there is room, and nothing to wait for. For the
+ * third there is none. */
+START_TEST(batch_whose_time_is_over_still_takes_the_room_there_is)
+{
+    static const uint32_t lengths[] = {25000, 25000, 25000};
+    static char data[75000];
+    size_t appended;
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    ck_assert_int_eq(shmwal_append_batch(log_, data, lengths, NULL, 3, 1, NULL, &appended),
+                     -ETIMEDOUT);
+    ck_assert_uint_eq(appended, 2);
+}
+END_TEST
+
 START_TEST(batch_larger_than_the_ring_waits_for_room_as_it_goes)
 {
     enum { COUNT = 2000 };
@@ -465,6 +488,10 @@ START_TEST(open_refuses_what_is_no_log)
     options.ring_bytes = 1;
     ck_assert_int_eq(shmwal_open(support_log, &options, &log), -EINVAL);
     ck_assert_ptr_nonnull(strstr(shmwal_error(), "ring"));
+    options = (shmwal_options)SHMWAL_OPTIONS_INIT;
+    options.full_timeout_ns = -2;
+    ck_assert_int_eq(shmwal_open(support_log, &options, &log), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "full_timeout_ns"));
 }
 END_TEST
 
@@ -681,6 +708,8 @@ int main(void)
     tcase_add_test(cases, commit_of_a_slot_that_is_not_reserved_is_refused);
     tcase_add_test(cases, commit_of_a_copied_slot_touches_nothing);
     tcase_add_test(cases, batch_appends_in_order_and_says_how_far_it_came);
+    tcase_add_test(cases, empty_record_needs_no_data);
+    tcase_add_test(cases, batch_whose_time_is_over_still_takes_the_room_there_is);
     tcase_add_test(cases, batch_larger_than_the_ring_waits_for_room_as_it_goes);
     tcase_add_test(cases, wait_refuses_what_can_never_come);
     tcase_add_test(cases, closed_handles_open_reservation_becomes_a_filler);

@@ -360,6 +360,44 @@ START_TEST(region_overwritten_control_leads_nobody_astray)
     ck_assert_mem_eq(region.ring.bytes, flusher.region.ring.bytes, 64 * 1024);
     region_detach_flusher(&flusher);
     ck_assert_int_eq(region_attach(&directory, 0, &second), -EBADMSG);
+    atomic_store(&region.control->next_attachment, 0); /* names nobody */
+    ck_assert_int_eq(region_attach(&directory, 0, &second), -EBADMSG);
+    region_detach(&region);
+}
+END_TEST
+
+/* As a library of another version, or a store astray, would leave it. */
+START_TEST(region_of_another_layout_is_refused)
+{
+    struct region region, second;
+    uint64_t magic = REGION_MAGIC + 1;
+    attach(&region);
+    int state_fd = shm_object_open(&directory, SHM_STATE, true);
+    ck_assert_int_eq(pwrite(state_fd, &magic, sizeof magic, 0), sizeof magic);
+    sys_fork_close(state_fd);
+    ck_assert_int_eq(region_attach(&directory, 0, &second), -EPROTO);
+    region_detach(&region);
+}
+END_TEST
+
+/* All entries are those of others, who live: each has its lock. */
+START_TEST(region_takes_no_more_than_it_has_entries_for)
+{
+    struct region region, second;
+    attach(&region);
+    int ring_fd = shm_object_open(&directory, SHM_RING, true);
+    struct flock theirs = {.l_type = F_WRLCK,
+                           .l_whence = SEEK_SET,
+                           .l_start = LOCK_ATTACHMENTS + 2,
+                           .l_len = ATTACHMENTS_MAX + 2};
+    ck_assert_int_eq(fcntl(ring_fd, F_OFD_SETLK, &theirs), 0);
+    for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++)
+        if (i != region.entry)
+            atomic_store(&region.control->attachments[i].id, i + 2);
+    ck_assert_int_eq(region_attach(&directory, 0, &second), -EUSERS);
+    sys_fork_close(ring_fd); /* now they are dead */
+    attach(&second);
+    region_detach(&second);
     region_detach(&region);
 }
 END_TEST
@@ -461,6 +499,8 @@ int main(void)
     tcase_add_test(cases, region_ring_with_something_in_it_stays);
     tcase_add_test(cases, region_interrupted_creation_is_made_anew);
     tcase_add_test(cases, region_overwritten_control_leads_nobody_astray);
+    tcase_add_test(cases, region_of_another_layout_is_refused);
+    tcase_add_test(cases, region_takes_no_more_than_it_has_entries_for);
     tcase_add_test(cases, region_truncated_ring_is_refused);
     tcase_add_test(cases, region_ring_that_cannot_be_read_is_an_error_and_stays);
     tcase_add_test(cases, region_claim_is_never_that_of_who_has_the_entry_now);

@@ -155,6 +155,18 @@ START_TEST(ring_watermark_stops_at_a_hole)
 }
 END_TEST
 
+/* Where it was told to begin, another lap's extent stands by now. */
+START_TEST(ring_watermark_begins_at_the_head_if_that_has_gone_on)
+{
+    for (int i = 0; i < 2; i++)
+        ring_finish(&ring, 1, reserve(1, SIZE / 2), SIZE / 2, RING_COMMITTED);
+    ck_assert_uint_eq(ring_finished_until(&ring, 0), SIZE);
+    atomic_store(&head, SIZE);
+    ring_finish(&ring, 1, reserve(1, 64), 64, RING_COMMITTED);
+    ck_assert_uint_eq(ring_finished_until(&ring, 0), SIZE + 64);
+}
+END_TEST
+
 START_TEST(ring_header_of_an_earlier_lap_is_stale)
 {
     for (int lap = 0; lap < 5; lap++) {
@@ -314,6 +326,32 @@ START_TEST(ring_skips_a_broken_header_up_to_the_next_sound_one)
 }
 END_TEST
 
+/* What is broken lies where the extent ends, or is its length alone. */
+START_TEST(ring_extent_that_leads_nowhere_is_broken)
+{
+    commit(1, 192);
+    ck_assert_int_eq(ring_examine(&ring, 0, SPAN_MAX), RING_FINISHED);
+    header(0)->AO_val2 = 1 << 24 | 4; /* beyond the tail's end */
+    ck_assert_int_eq(ring_examine(&ring, 0, SPAN_MAX), RING_BROKEN);
+    header(0)->AO_val2 = 1 << 24 | 2 * UNITS; /* beyond the ring, in whose place others may be */
+    ck_assert_int_eq(ring_examine(&ring, 0, 4 * SIZE), RING_BROKEN);
+    header(0)->AO_val2 = 1 << 24 | 3;
+    commit(2, 192);
+    commit(3, 64);
+    header(192)->AO_val1 = 192; /* no state */
+    ck_assert_int_eq(ring_examine(&ring, 0, SPAN_MAX), RING_BROKEN);
+    ck_assert_uint_eq(ring_skip_damage(&ring, 0, SPAN_MAX), 384);
+}
+END_TEST
+
+START_TEST(ring_tail_that_names_more_than_anybody_may_reserve_is_broken)
+{
+    reserve(1, SPAN_MAX + 64);
+    ck_assert_int_eq(ring_examine(&ring, 0, SPAN_MAX + 64), RING_OPEN);
+    ck_assert_int_eq(ring_examine(&ring, 0, SPAN_MAX), RING_BROKEN);
+}
+END_TEST
+
 START_TEST(ring_damage_longer_than_a_record_is_skipped_in_parts)
 {
     commit(1, 2048);
@@ -332,16 +370,20 @@ START_TEST(ring_tail_is_mended_to_the_end_of_what_is_sound)
     commit(1, 64);
     atomic_store(&head, 64);
     commit(2, 128);
-    commit(3, 64);
+    commit(3, 192);
+    ring_mend_tail(&ring, 64, SPAN_MAX); /* it is sound */
+    ck_assert_uint_eq(ring_end(&ring), 384);
+    header(256)->AO_val1 = 256 | RING_COMMITTED; /* as if one lay within another */
+    header(256)->AO_val2 = 1 << 24 | 1;
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
         tail.word.AO_val1 = broken[i];
         ck_assert_int_eq(ring_reserve(&ring, 1, 64, &lsn), -EAGAIN); /* nobody goes astray */
         ck_assert_int_eq(ring_examine(&ring, 64, SPAN_MAX), RING_TAIL_BROKEN);
         ring_mend_tail(&ring, 64, SPAN_MAX);
-        ck_assert_uint_eq(ring_end(&ring), 256);
+        ck_assert_uint_eq(ring_end(&ring), 384);
         ck_assert_int_eq(ring_examine(&ring, 64, SPAN_MAX), RING_FINISHED);
     }
-    ck_assert_uint_eq(reserve(1, 64), 256);
+    ck_assert_uint_eq(reserve(1, 64), 384);
 }
 END_TEST
 
@@ -376,6 +418,9 @@ int main(void)
     tcase_add_test(steps, ring_begins_where_the_log_ends);
     tcase_add_test(steps, ring_that_only_the_protocol_has_touched_is_never_called_damaged);
     tcase_add_test(steps, ring_skips_a_broken_header_up_to_the_next_sound_one);
+    tcase_add_test(steps, ring_extent_that_leads_nowhere_is_broken);
+    tcase_add_test(steps, ring_tail_that_names_more_than_anybody_may_reserve_is_broken);
+    tcase_add_test(steps, ring_watermark_begins_at_the_head_if_that_has_gone_on);
     tcase_add_test(steps, ring_damage_longer_than_a_record_is_skipped_in_parts);
     tcase_add_test(steps, ring_tail_is_mended_to_the_end_of_what_is_sound);
     suite_add_tcase(suite, steps);

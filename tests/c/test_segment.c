@@ -168,6 +168,30 @@ START_TEST(scan_skips_frames_without_reading_what_they_hold)
 }
 END_TEST
 
+/* The last frame in front of what is no frame is read after all: its header may have lied. */
+START_TEST(scan_skips_up_to_a_mark_and_not_into_nothing)
+{
+    struct segment segment;
+    struct scan scan = {0};
+    uint64_t offset = FORMAT_BLOCK, lsn = 640;
+    OK(create(DISK_SEGMENT_BYTES, &segment));
+    for (int i = 0; i < 3; i++)
+        write_filler(&segment, (struct frame_header *)disk_frame, &offset, &lsn, 64);
+    scan_start(&scan, &segment);
+    OK(scan_skip(&scan, lsn + 640));
+    ck_assert_uint_eq(scan.offset, offset - FORMAT_BLOCK);
+    ck_assert_uint_eq(scan.lsn, lsn - 64);
+    OK(segment_write_mark(&segment, FRAME_ROLL, offset, lsn));
+    OK(segment_write_mark(&segment, FRAME_SEAL, offset + FORMAT_BLOCK, lsn));
+    scan_rewind(&scan, FORMAT_BLOCK, 640);
+    OK(scan_skip(&scan, lsn + 640));
+    ck_assert_uint_eq(scan.offset, offset);
+    ck_assert_uint_eq(scan.lsn, lsn);
+    scan_close(&scan);
+    segment_close(&segment);
+}
+END_TEST
+
 START_TEST(scan_reads_a_segment_that_is_full_to_its_last_byte)
 {
     struct segment segment;
@@ -182,6 +206,8 @@ START_TEST(scan_reads_a_segment_that_is_full_to_its_last_byte)
     ck_assert_int_eq(scan_next(&scan, &found), 1);
     ck_assert_int_eq(scan_next(&scan, &found), 0);
     ck_assert_int_eq(scan_at_zeros(&scan), 1);
+    OK(scan_skip(&scan, lsn + 64));
+    ck_assert_uint_eq(scan.offset, DISK_SEGMENT_BYTES);
     scan_close(&scan);
     segment_close(&segment);
 }
@@ -221,6 +247,7 @@ START_TEST(scan_does_not_accept_records_that_do_not_fill_their_frame)
     scan_start(&scan, &segment);
     ck_assert_int_eq(scan_next(&scan, &found), 0);
     ck_assert_uint_eq(scan.lsn, 640);
+    ck_assert_int_eq(scan_search(&scan, UINT64_MAX), 0);
     scan_close(&scan);
     segment_close(&segment);
 }
@@ -269,6 +296,7 @@ int main(void)
     tcase_add_test(tests, creation_replaces_a_leftover_of_the_same_name);
     tcase_add_test(tests, scan_reads_frames_larger_and_smaller_than_its_window);
     tcase_add_test(tests, scan_skips_frames_without_reading_what_they_hold);
+    tcase_add_test(tests, scan_skips_up_to_a_mark_and_not_into_nothing);
     tcase_add_test(tests, scan_reads_a_segment_that_is_full_to_its_last_byte);
     tcase_add_test(tests, scan_takes_no_memory_for_a_frame_that_cannot_fit);
     tcase_add_test(tests, scan_does_not_accept_records_that_do_not_fill_their_frame);
