@@ -150,6 +150,18 @@ START_TEST(file_is_no_log)
     touch(at("file"));
     fails_both_ways(ENOTDIR, at("file"), "a log is a directory");
     FAILS(ENOTDIR, directory_create(at("file/log"), 0, 0));
+    FAILS(ENOENT, directory_create(NULL, 0, 0));
+}
+END_TEST
+
+START_TEST(lock_that_is_no_file_is_told_before_a_log_is_made)
+{
+    ck_assert_int_eq(mkdir(at("begun"), 0700), 0);
+    ck_assert_int_eq(mkfifo(at("begun/lock"), 0600), 0);
+    FAILS(EBADMSG, directory_create(at("begun"), 0, 0));
+    ck_assert_msg(strstr(fail_sentence(), "lock") != NULL, "%s", fail_sentence());
+    ck_assert_int_eq(unlink(at("begun/lock")), 0);
+    OK(directory_create(at("begun"), 0, 0));
 }
 END_TEST
 
@@ -377,6 +389,7 @@ int main(void)
                                 nothing_there_is_no_log,
                                 empty_directory_is_no_log_and_becomes_one,
                                 file_is_no_log,
+                                lock_that_is_no_file_is_told_before_a_log_is_made,
                                 directory_with_other_things_is_no_log,
                                 log_of_somebody_else_may_be_read_but_not_written,
                                 lost_meta_is_damage_and_stays_so,

@@ -220,6 +220,14 @@ START_TEST(log_without_its_lock_file_is_fenced_all_the_same)
 }
 END_TEST
 
+START_TEST(log_without_a_ring_has_nothing_to_fence)
+{
+    shm_remove(&directory);
+    ck_assert_int_eq(fence_ok(0).done, SHMWAL_FENCED_NOTHING);
+    holder_finish(&holder);
+}
+END_TEST
+
 /* ---- Who is the flusher ---- */
 
 /* A number is one process's in its namespace only; where that is not known, it is believed. */
@@ -254,6 +262,9 @@ START_TEST(status_names_nobody_where_the_ring_does_not)
     ck_assert_int_eq(status().oldest_pid, -1);
     ck_assert_int_eq(status().oldest_inner_pid, 0);
     atomic_store(&claim->id, id);
+    int32_t pid = atomic_exchange(&claim->pid, 0);
+    ck_assert_int_eq(status().oldest_pid, -1);
+    atomic_store(&claim->pid, pid);
     holder_finish(&holder);
 }
 END_TEST
@@ -289,6 +300,7 @@ int main(void)
     tcase_add_test(cases, age_is_the_flushers_only_for_the_same_reservation);
     tcase_add_test(cases, filler_is_not_waited_for_where_the_flusher_is_frozen);
     tcase_add_test(cases, log_without_its_lock_file_is_fenced_all_the_same);
+    tcase_add_test(cases, log_without_a_ring_has_nothing_to_fence);
     tcase_add_test(cases, flusher_is_known_by_its_pid_and_namespace);
     tcase_add_test(cases, status_names_nobody_where_the_ring_does_not);
     tcase_add_test(cases, status_names_nobody_of_two_that_claim_the_same);

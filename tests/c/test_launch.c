@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
@@ -49,6 +50,12 @@ START_TEST(flusher_is_found_on_path_among_much_else)
     ck_assert_int_eq(open_log(), installed ? 0 : -ENOEXEC);
     ck_assert_int_eq(symlink(flusher, file), 0);
     SUPPORT_OK(open_log());
+    SUPPORT_OK(shmwal_stop(support_log, 60 * SECONDS));
+    setenv("DURALOG_FLUSHER", "", 1); /* names none */
+    SUPPORT_OK(open_log());
+    SUPPORT_OK(shmwal_stop(support_log, 60 * SECONDS));
+    unsetenv("PATH");
+    ck_assert_int_eq(open_log(), installed ? 0 : -ENOEXEC);
 }
 END_TEST
 
@@ -77,6 +84,23 @@ START_TEST(answer_that_is_none_is_a_flusher_that_did_not_serve)
 }
 END_TEST
 
+/* It is full, and its flusher dead: what keeps another one from being started is told. */
+START_TEST(append_that_needs_room_says_why_no_flusher_can_be_started)
+{
+    static const char data[8000];
+    shmwal_status status = {.size = sizeof status};
+    shmwal *log = support_open(0);
+    SUPPORT_OK(shmwal_get_status(support_log, &status));
+    ck_assert_int_eq(kill(status.flusher_pid, SIGKILL), 0);
+    setenv("DURALOG_FLUSHER", "/nowhere/duralog-flusher", 1);
+    int error = 0;
+    while (error == 0)
+        error = shmwal_append_for(log, data, sizeof data, SHMWAL_BYTES, 60 * SECONDS, NULL);
+    ck_assert_int_eq(error, -ENOEXEC);
+    shmwal_close(log);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("launch");
@@ -85,6 +109,7 @@ int main(void)
     tcase_add_test(cases, flusher_is_found_on_path_among_much_else);
     tcase_add_loop_test(cases, answer_that_is_none_is_a_flusher_that_did_not_serve, 0,
                         sizeof answers / sizeof *answers);
+    tcase_add_test(cases, append_that_needs_room_says_why_no_flusher_can_be_started);
     suite_add_tcase(suite, cases);
     return support_main(suite);
 }

@@ -492,6 +492,7 @@ START_TEST(open_refuses_what_is_no_log)
     options.full_timeout_ns = -2;
     ck_assert_int_eq(shmwal_open(support_log, &options, &log), -EINVAL);
     ck_assert_ptr_nonnull(strstr(shmwal_error(), "full_timeout_ns"));
+    ck_assert_int_eq(shmwal_create(support_log, &options), -EINVAL);
 }
 END_TEST
 

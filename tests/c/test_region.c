@@ -9,6 +9,7 @@
 #include "support.h"
 #include "sys/clock.h"
 #include "sys/fork.h"
+#include "sys/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 static struct directory directory;
 
@@ -370,13 +372,90 @@ END_TEST
 START_TEST(region_of_another_layout_is_refused)
 {
     struct region region, second;
+    struct region_flusher flusher;
     uint64_t magic = REGION_MAGIC + 1;
     attach(&region);
     int state_fd = shm_object_open(&directory, SHM_STATE, true);
     ck_assert_int_eq(pwrite(state_fd, &magic, sizeof magic, 0), sizeof magic);
     sys_fork_close(state_fd);
     ck_assert_int_eq(region_attach(&directory, 0, &second), -EPROTO);
+    ck_assert_int_eq(region_attach_flusher(&directory, &flusher), -EPROTO);
+    region_remove_unserved(&directory); /* nor is it removed */
+    ck_assert_int_eq(region_attach(&directory, 0, &second), -EPROTO);
     region_detach(&region);
+}
+END_TEST
+
+START_TEST(region_whose_name_another_has_is_told)
+{
+    struct region first, second;
+    attach(&first);
+    SUPPORT_OK(region_check_named(&directory, &first));
+    shm_remove(&directory);
+    ck_assert_int_eq(region_check_named(&directory, &first), -EIO);
+    attach(&second);
+    SUPPORT_OK(region_check_named(&directory, &second));
+    ck_assert_int_eq(region_check_named(&directory, &first), -EIO);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "was removed"));
+    int ring_fd = shm_object_open(&directory, SHM_RING, true);
+    ck_assert_int_eq(ftruncate(ring_fd, 4096), 0);
+    ck_assert_int_eq(region_check_named(&directory, &second), -EIO);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "truncated"));
+    SUPPORT_OK(region_check_served(&directory)); /* it is not served elsewhere */
+    sys_fork_close(ring_fd);
+    shm_remove(&directory);
+    munmap((void *)second.state, sizeof *second.state);
+    munmap(second.control, second.mapped_bytes);
+    region_detach(&first);
+}
+END_TEST
+
+/* Another /dev/shm's flusher has the lock; here stands a ring that nobody serves. */
+START_TEST(region_that_is_served_elsewhere_is_refused)
+{
+    struct region first, second;
+    struct directory elsewhere;
+    attach(&first);
+    SUPPORT_OK(directory_open(support_log, true, &elsewhere));
+    SUPPORT_OK(sys_lock_try(elsewhere.lock_fd, LOCK_SERVING));
+    ck_assert_int_eq(region_attach(&directory, 0, &second), -EBUSY);
+    directory_close(&elsewhere);
+    attach(&second);
+    region_detach(&second);
+    region_detach(&first);
+}
+END_TEST
+
+START_TEST(region_whose_turn_is_over_is_not_looked_at)
+{
+    struct region first, second;
+    int ring_fd;
+    uint64_t id;
+    char segment[160];
+    attach(&first);
+    SUPPORT_OK(directory_named_ring(&directory, &id));
+    SUPPORT_OK(directory_name_ring(&directory, id + 2));
+    ck_assert_int_eq(region_look(&directory, &second, &ring_fd), -ENOENT);
+    snprintf(segment, sizeof segment, "%s/segments/%016x.seg", support_log, 0);
+    ck_assert_int_eq(unlink(segment), 0);
+    ck_assert_int_eq(region_attach(&directory, 0, &second), -EBADMSG); /* where does it end? */
+    SUPPORT_OK(directory_name_ring(&directory, 0));                    /* names none */
+    SUPPORT_OK(region_look(&directory, &second, &ring_fd));
+    region_look_away(&second, ring_fd);
+    region_detach(&first);
+}
+END_TEST
+
+START_TEST(region_in_whose_place_a_fifo_stands_is_refused)
+{
+    struct region region;
+    char name[SHM_NAME_BYTES], path[SHM_NAME_BYTES + 16];
+    shm_object_name(&directory, SHM_RING, name);
+    snprintf(path, sizeof path, "/dev/shm%s", name);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert_int_eq(region_attach(&directory, 0, &region), -EACCES);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "no shared memory"));
+    ck_assert_int_eq(unlink(path), 0);
 }
 END_TEST
 
@@ -500,6 +579,10 @@ int main(void)
     tcase_add_test(cases, region_interrupted_creation_is_made_anew);
     tcase_add_test(cases, region_overwritten_control_leads_nobody_astray);
     tcase_add_test(cases, region_of_another_layout_is_refused);
+    tcase_add_test(cases, region_whose_name_another_has_is_told);
+    tcase_add_test(cases, region_that_is_served_elsewhere_is_refused);
+    tcase_add_test(cases, region_whose_turn_is_over_is_not_looked_at);
+    tcase_add_test(cases, region_in_whose_place_a_fifo_stands_is_refused);
     tcase_add_test(cases, region_takes_no_more_than_it_has_entries_for);
     tcase_add_test(cases, region_truncated_ring_is_refused);
     tcase_add_test(cases, region_ring_that_cannot_be_read_is_an_error_and_stays);

@@ -94,14 +94,20 @@ START_TEST(file_that_is_no_spare_is_not_taken_over)
     ck_assert_int_eq(write(fd, zeros, sizeof zeros), (ssize_t)sizeof zeros);
     close(fd);
     ck_assert_int_eq(symlink("7.spare", path_of("8.spare")), 0);
+    char path_of_copy[160];
+    snprintf(path_of_copy, sizeof path_of_copy, "%s/copy", support_log);
     struct spare *spare = begin(DISK_SEGMENT_BYTES, 2);
     ck_assert(!spare_adopt(spare, "8.spare"));
     ck_assert(!spare_adopt(spare, "9.spare")); /* it has gone since it was listed */
     ck_assert(!spare_adopt(spare, "07.spare"));
     ck_assert(!spare_adopt(spare, "x.spare"));
+    ck_assert_int_eq(link(path_of("7.spare"), path_of_copy), 0);
+    ck_assert(!spare_adopt(spare, "7.spare")); /* it is a copy's as well */
+    ck_assert_int_eq(unlink(path_of_copy), 0);
     ck_assert(spare_adopt(spare, "7.spare"));
     ck_assert_int_eq(spare_ready(spare), SPARE_PREFILLED);
     spare_close(spare);
+    spare_close(NULL);
 }
 END_TEST
 

@@ -80,6 +80,33 @@ START_TEST(stop_says_that_the_process_does_not_end)
 }
 END_TEST
 
+/* It stays in the ring, for the next flusher. */
+START_TEST(stop_waits_only_so_long_for_an_open_reservation)
+{
+    shmwal_slot slot;
+    uint64_t lsn;
+    SUPPORT_OK(shmwal_reserve(log_, 1, &slot));
+    SUPPORT_OK(shmwal_stop(support_log, 60 * SECONDS));
+    *(char *)slot.data = 'x';
+    SUPPORT_OK(shmwal_commit(log_, &slot, &lsn));
+    shmwal *next = support_open(0);
+    SUPPORT_OK(shmwal_wait(next, lsn, SHMWAL_DURABLE, 60 * SECONDS));
+    shmwal_close(next);
+}
+END_TEST
+
+/* Nobody will ever find that ring: what stays open in it is given up. */
+START_TEST(removed_ring_is_left_though_a_reservation_stays_open)
+{
+    shmwal_slot slot;
+    SUPPORT_OK(shmwal_reserve(log_, 1, &slot));
+    shm_remove(&directory);
+    while (serves())
+        usleep(1000);
+    SUPPORT_OK(shmwal_discard(log_, &slot));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("stop");
@@ -88,6 +115,8 @@ int main(void)
     tcase_add_test(cases, stop_awaits_the_end_of_a_process_that_can_be_seen);
     tcase_add_test(cases, stop_of_a_flusher_in_another_namespace_awaits_its_locks);
     tcase_add_test(cases, stop_says_that_the_process_does_not_end);
+    tcase_add_test(cases, stop_waits_only_so_long_for_an_open_reservation);
+    tcase_add_test(cases, removed_ring_is_left_though_a_reservation_stays_open);
     suite_add_tcase(suite, cases);
     return support_main(suite);
 }
