@@ -49,6 +49,17 @@ static int attach_and_append(void)
     return error;
 }
 
+/* Nothing is left in the ring, so that it is made and removed each time. */
+static int attach_and_leave(void)
+{
+    shmwal *log;
+    shmwal_options small = options();
+    int error = shmwal_open(support_log, &small, &log);
+    if (error == 0)
+        shmwal_close(log);
+    return error;
+}
+
 static int make_another(void)
 {
     static unsigned number;
@@ -145,7 +156,8 @@ static void expect_records(unsigned expected)
 
 /* ---- With nobody attached: rings are made and removed ---- */
 
-static int (*const alone[])(void) = {attach_and_append, make_another, look, take_over};
+static int (*const alone[])(void) = {attach_and_append, attach_and_leave, make_another, look,
+                                     take_over};
 enum { ALONE = sizeof alone / sizeof *alone };
 
 START_TEST(log_without_a_ring_survives_the_failure_of_any_call)

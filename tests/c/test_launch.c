@@ -84,19 +84,44 @@ START_TEST(answer_that_is_none_is_a_flusher_that_did_not_serve)
 }
 END_TEST
 
+static void kill_flusher(void)
+{
+    shmwal_status status = {.size = sizeof status};
+    SUPPORT_OK(shmwal_get_status(support_log, &status));
+    ck_assert_int_eq(kill(status.flusher_pid, SIGKILL), 0);
+}
+
 /* It is full, and its flusher dead: what keeps another one from being started is told. */
 START_TEST(append_that_needs_room_says_why_no_flusher_can_be_started)
 {
     static const char data[8000];
-    shmwal_status status = {.size = sizeof status};
     shmwal *log = support_open(0);
-    SUPPORT_OK(shmwal_get_status(support_log, &status));
-    ck_assert_int_eq(kill(status.flusher_pid, SIGKILL), 0);
+    kill_flusher();
     setenv("DURALOG_FLUSHER", "/nowhere/duralog-flusher", 1);
     int error = 0;
     while (error == 0)
         error = shmwal_append_for(log, data, sizeof data, SHMWAL_BYTES, 60 * SECONDS, NULL);
     ck_assert_int_eq(error, -ENOEXEC);
+    shmwal_close(log);
+}
+END_TEST
+
+/* Where it was there is none any more: nothing that could be served. */
+START_TEST(wait_whose_log_has_gone_with_its_flusher_says_so)
+{
+    char moved[96];
+    uint64_t lsn;
+    shmwal *log = support_open(0);
+    kill_flusher();
+    snprintf(moved, sizeof moved, "%s/moved", support_directory);
+    ck_assert_int_eq(rename(support_log, moved), 0);
+    int error = 0;
+    while (error == 0) {
+        SUPPORT_OK(shmwal_append(log, "x", 1, &lsn));
+        error = shmwal_wait(log, lsn, SHMWAL_DURABLE, 60 * SECONDS);
+    }
+    ck_assert_int_eq(error, -ENOENT);
+    ck_assert_int_eq(rename(moved, support_log), 0);
     shmwal_close(log);
 }
 END_TEST
@@ -110,6 +135,7 @@ int main(void)
     tcase_add_loop_test(cases, answer_that_is_none_is_a_flusher_that_did_not_serve, 0,
                         sizeof answers / sizeof *answers);
     tcase_add_test(cases, append_that_needs_room_says_why_no_flusher_can_be_started);
+    tcase_add_test(cases, wait_whose_log_has_gone_with_its_flusher_says_so);
     suite_add_tcase(suite, cases);
     return support_main(suite);
 }

@@ -49,7 +49,8 @@ START_TEST(name_is_the_first_lsn_and_nothing_else_is_a_name)
                                         " 000000000000001.seg",
                                         "0000000000000000.segx",
                                         "00000000000000000.seg",
-                                        "-000000000000001.seg"};
+                                        "-000000000000001.seg",
+                                        "notahexadecimal!.seg"};
     static const uint64_t right[] = {0, 64, 0xABCDEF, UINT64_MAX - 63};
     char name[SEGMENT_NAME_BYTES];
     uint64_t lsn;
