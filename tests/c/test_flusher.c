@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * LDFLAGS: -Wl,--wrap=sys_pwrite_full -Wl,--wrap=sys_allocate -Wl,--wrap=sys_futex_wait_any
- * LDFLAGS: -Wl,--wrap=store_open
+ * LDFLAGS: -Wl,--wrap=store_open,--wrap=close
  *
  * The flusher: as a process of its own, and run in a forked child whose writes can be made to
  * fail. */
@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,6 +33,8 @@ struct faults {
     _Atomic int write_errno;    /* of the next writes, 0: none */
     _Atomic int writes_to_fail; /* how many; -1: all */
     _Atomic int allocate_errno;
+    _Atomic int close_errno; /* of closes from the chosen one on, which close all the same */
+    _Atomic int close_first, closes_to_fail, closes, closes_of_nothing;
     _Atomic int failed;
     /* Writes and the opening of the store wait while the first is not 0; how many do. */
     _Atomic uint32_t hang, hanging;
@@ -93,6 +96,24 @@ int __wrap_sys_allocate(int fd, uint64_t bytes)
     return error != 0 ? -error : __real_sys_allocate(fd, bytes);
 }
 
+static bool in_child; /* this is the one that flushes */
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd)
+{
+    int closed = __real_close(fd);
+    if (!in_child || atomic_load(&faults->close_errno) == 0)
+        return closed;
+    if (closed < 0)
+        atomic_fetch_add(&faults->closes_of_nothing, 1);
+    int call = atomic_fetch_add(&faults->closes, 1) - atomic_load(&faults->close_first);
+    if (call < 0 || call >= atomic_load(&faults->closes_to_fail))
+        return closed;
+    errno = atomic_load(&faults->close_errno);
+    return -1;
+}
+
 static _Atomic int sleeps, wakes; /* of this process's threads */
 
 int __real_sys_futex_wait_any(const struct sys_futex_seen *words, uint32_t count,
@@ -126,6 +147,14 @@ static void teardown(void)
     munmap(faults, sizeof *faults);
 }
 
+static int open_files(void)
+{
+    int open = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        open += fcntl(fd, F_GETFD) >= 0;
+    return open;
+}
+
 /* A flusher in a child of ours, whose writes the faults rule. Ends by a stop. A byte comes from
  * `answer` when it serves. */
 static pid_t begin_to_flush_in_child(int *answer)
@@ -136,14 +165,15 @@ static pid_t begin_to_flush_in_child(int *answer)
     if (child == 0) {
         struct flusher flusher;
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that times out leaves none behind */
+        in_child = true;
+        int files = open_files();
         if (flusher_open(&flusher, support_log, false) < 0 || write(ends[1], "x", 1) != 1)
             _exit(99);
-        close(ends[1]);
         freopen("/dev/null", "w", stderr);
         stop_on_signals(flusher.region.region.control);
         int error = flusher_run(&flusher);
         flusher_close(&flusher);
-        _exit(error < 0 ? 1 : 0);
+        _exit(open_files() != files ? 98 : error < 0 ? 1 : 0);
     }
     close(ends[1]);
     *answer = ends[0];
@@ -638,6 +668,49 @@ START_TEST(device_that_fails_for_good_freezes_the_log_until_a_flusher_is_started
 }
 END_TEST
 
+/* ---- A close that fails: it has closed all the same ---- */
+
+/* As NFS and FUSE report late what could not be written, and a signal that came meanwhile. */
+static const struct {
+    int error, count;
+} closes[] = {{EIO, 1}, {EINTR, 1}, {EIO, INT_MAX}};
+
+static uint64_t append_a_segment(void)
+{
+    static char bytes[8000];
+    uint64_t lsn = 0;
+    for (int i = 0; i < 32; i++)
+        SUPPORT_OK(shmwal_append(log_, bytes, sizeof bytes, &lsn));
+    return lsn;
+}
+
+/* Each close of a flusher's life, from its start by rolling over to its end; each life has a log of
+ * its own. */
+START_TEST(flusher_does_not_mind_a_close_that_fails)
+{
+    atomic_store(&faults->closes_to_fail, closes[_i].count);
+    for (int call = 0, more = 1; more; call++) {
+        log_ = support_open(SHMWAL_NO_FLUSHER);
+        atomic_store(&faults->closes, 0);
+        atomic_store(&faults->close_first, call);
+        atomic_store(&faults->close_errno, closes[_i].error);
+        pid_t flusher = flush_in_child();
+        wait_durable(append_a_segment());
+        ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+        ck_assert_int_eq(support_wait(flusher), 0);
+        atomic_store(&faults->close_errno, 0);
+        ck_assert_int_eq(atomic_load(&faults->closes_of_nothing), 0);
+        ck_assert_uint_eq(count_records(), 32);
+        more = atomic_load(&faults->closes) > call && closes[_i].count == 1;
+        shmwal_close(log_);
+        support_teardown();
+        support_setup();
+    }
+    log_ = NULL;
+    ck_assert_int_gt(atomic_load(&faults->closes), 3);
+}
+END_TEST
+
 /* Whoever opens the log meanwhile is not held up by the ending one's last write. */
 START_TEST(flusher_that_ends_on_a_hanging_device_keeps_nobody_from_attaching)
 {
@@ -749,6 +822,65 @@ START_TEST(flusher_that_is_told_to_stop_in_a_shortage_stops)
     ck_assert_int_eq(kill(flusher, SIGTERM), 0);
     ck_assert_int_eq(support_wait(flusher), 0);
     ck_assert_uint_eq(count_records(), 1);
+}
+END_TEST
+
+/* Its next segments shall have `bytes`, more or less than those before. */
+static void set_segment_bytes(uint64_t bytes)
+{
+    struct meta meta;
+    char path[100];
+    snprintf(path, sizeof path, "%s/meta", support_log);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_eq(pread(fd, &meta, sizeof meta, 0), sizeof meta);
+    meta.segment_bytes = bytes;
+    meta_seal(&meta);
+    ck_assert_int_eq(pwrite(fd, &meta, sizeof meta, 0), sizeof meta);
+    close(fd);
+}
+
+/* More than a file may have here: ext4 gives one 16 TiB, and refuses before it takes a block. */
+static bool is_too_large_here(uint64_t bytes)
+{
+    int fd = open(support_directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    bool refused = fallocate(fd, 0, 0, (off_t)bytes) < 0 && errno == EFBIG;
+    close(fd);
+    return refused;
+}
+
+START_TEST(segment_larger_than_the_file_system_takes_is_back_pressure)
+{
+    static char bytes[8000];
+    static const uint64_t too_large = (UINT64_C(16) << 40) + 65536;
+    uint64_t lsn = 0;
+    int error = 0;
+    bool known = false;
+    if (!is_too_large_here(too_large)) {
+        printf("/tmp takes a file of 16 TiB: a segment too large for it is not tried\n");
+        return;
+    }
+    log_ = support_open(SHMWAL_NO_FLUSHER);
+    set_segment_bytes(too_large);
+    pid_t flusher = flush_in_child();
+    while (error == 0 || !known) { /* the first segment is small; then the ring fills */
+        known = status().device_errno != 0;
+        error = shmwal_append_for(log_, bytes, sizeof bytes, 1, SECONDS / 5, &lsn);
+    }
+    ck_assert_int_eq(error, -ETIMEDOUT);
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), strerror(EFBIG)));
+    ck_assert_ptr_nonnull(strstr(shmwal_error(), "than its file system allows"));
+    ck_assert_int_eq(status().device_errno, EFBIG);
+    ck_assert_int_eq(status().state, SHMWAL_STATE_OK);
+    ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+    ck_assert_int_eq(support_wait(flusher), 1);
+    set_segment_bytes(256 * 1024);
+    flusher = flush_in_child();
+    wait_durable(lsn);
+    ck_assert_int_eq(kill(flusher, SIGTERM), 0);
+    ck_assert_int_eq(support_wait(flusher), 0);
+    ck_assert_uint_eq(count_records(), lsn / 8064);
 }
 END_TEST
 
@@ -866,6 +998,13 @@ int main(void)
     tcase_add_test(cases, commit_interval_holds_back_until_somebody_waits);
     tcase_add_test(cases, commit_interval_of_the_most_impatient_handle_holds);
     tcase_add_test(cases, commit_interval_does_not_become_back_pressure);
+    suite_add_tcase(suite, cases);
+    cases = tcase_create("file system");
+    tcase_set_timeout(cases, 600);
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_loop_test(cases, flusher_does_not_mind_a_close_that_fails, 0,
+                        sizeof closes / sizeof *closes);
+    tcase_add_test(cases, segment_larger_than_the_file_system_takes_is_back_pressure);
     suite_add_tcase(suite, cases);
     return support_main(suite);
 }
