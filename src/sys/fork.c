@@ -7,6 +7,8 @@
  * handlers as well, whenever it registered them. */
 #include "sys/fork.h"
 
+#include "sys/thread.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -90,8 +92,7 @@ __attribute__((cold)) static void begin_unannounced(void)
 
 void sys_fork_hold(void)
 {
-    sigset_t all, before;
-    sigfillset(&all);
+    sigset_t all = thread_signals_all(), before;
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (prepare_errno == 0 && atomic_load(phase) != BEGUN)
         begin_unannounced();

@@ -11,7 +11,7 @@
  * A child that is made behind the C library's back, by a raw clone, has copies until it execs or
  * ends; a child that shares our memory, as vfork's does, as well.
  *
- * Knows nobody. */
+ * Knows thread.h. */
 #ifndef SYS_FORK_H
 #define SYS_FORK_H
 

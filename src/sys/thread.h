@@ -10,12 +10,24 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <time.h>
+
+/* But for those by which the kernel answers what the thread itself does. Blocked, one of them ends
+ * the process where a handler could go on. */
+static inline sigset_t thread_signals_all(void)
+{
+    static const int answers[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    sigset_t signals;
+    sigfillset(&signals);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+        sigdelset(&signals, answers[i]);
+    return signals;
+}
 
 static inline bool thread_start(pthread_t *thread, void *(*serve)(void *), void *argument)
 {
-    sigset_t all, before;
-    sigfillset(&all);
+    sigset_t all = thread_signals_all(), before;
     pthread_sigmask(SIG_SETMASK, &all, &before);
     bool started = pthread_create(thread, NULL, serve, argument) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -87,8 +99,7 @@ static inline void thread_take_file_size_signal(const sigset_t *before)
 
 static inline sigset_t thread_signals_not(void)
 {
-    sigset_t all, before;
-    sigfillset(&all);
+    sigset_t all = thread_signals_all(), before;
     pthread_sigmask(SIG_SETMASK, &all, &before);
     return before;
 }
