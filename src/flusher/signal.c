@@ -25,10 +25,11 @@ static void on_signal(int number)
  * finds it there, and makes a new ring. */
 static void on_lost_memory(int number)
 {
+    (void)number;
     static const char sentence[] = "the ring or a file was truncated while it was in use (SIGBUS): "
                                    "ending; what is durable stands\n";
     (void)!write(STDERR_FILENO, sentence, sizeof sentence - 1);
-    _exit(128 + number);
+    _exit(1);
 }
 
 void stop_on_signals(struct ring_control *control)
