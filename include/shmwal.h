@@ -51,14 +51,22 @@
  *              holds until it ends. A vfork child counts as a thread of its parent. A reader works
  *              on in a child, each process from its own place. exec ends an attachment, as any end
  *              of the process does: open reservations become fillers. The library starts no
- *              thread and installs no signal handler, and a handle keeps no file descriptor open:
- *              a program may close all those that it does not know.
+ *              thread, and a handle keeps no file descriptor open: a program may close all those
+ *              that it does not know.
  *   Signals    shmwal_append and its variants, commit and discard may be called from a signal
  *              handler, on a handle that this process has used before, whatever it interrupted.
  *              Give a time-out of 0: a handler that waits for room may wait for the append that it
  *              has interrupted. One that jumps out of an append or wait (siglongjmp) may leave a
  *              reservation open, which holds everything back until the handle is closed; none may
  *              jump out of another function.
+ *   SIGBUS     The first open of a log, or of a reader of one in use, installs a handler of this
+ *              signal, the only one. Where somebody has truncated the ring in /dev/shm under this
+ *              process, calls on its handles return -EIO from then on, close excepted, and nothing
+ *              durable is lost: close the handle and open the log again. The durable LSN stands
+ *              where it was, or is 0 if it cannot be known. Every other SIGBUS goes to the handler
+ *              that was there before, as if the kernel had called it; where there was none, it ends
+ *              the process. A handler that is set later takes this one's place, and then, as in a
+ *              thread that blocks SIGBUS, a truncated ring ends the process too.
  *   Threads'   A slot is its handle's: after pthread_exit another thread may commit it. Waits of
  *   ends       shmwal_wait, and for room, act on pthread_cancel within some 50 ms, with nothing
  *              held; no other function is a cancellation point. Asynchronous cancellation of an
@@ -68,7 +76,8 @@
  *                -ETIMEDOUT  the deadline passed
  *                -EAGAIN     no room in the ring now (only with a time-out of 0)
  *                -EMSGSIZE   larger than this log can ever take
- *                -EIO        the device failed; the durable LSN is frozen
+ *                -EIO        the device failed; the durable LSN is frozen. Or, about the ring
+ *                            (shmwal_error_subject), that was removed or truncated in /dev/shm
  *                -EBADMSG    the log is damaged; the sentence names file and offset
  *                -ENOENT     no log there
  *                -EACCES     the log belongs to somebody else

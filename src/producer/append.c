@@ -44,9 +44,11 @@ static void record_end(struct record_header *record, uint64_t lsn)
     record->checksum = record_checksum(record, payload, lsn);
 }
 
-/* The header was not as this process had left it: see ring/mend.h. */
+/* The header was not as this process had left it: it is lost, or see ring/mend.h. */
 __attribute__((cold)) static int fail_overwritten(const shmwal *log, uint64_t lsn)
 {
+    if (region_is_lost(&log->region))
+        return region_fail_lost(log->path);
     return fail(EBADMSG,
                 "%s: the ring was overwritten at LSN %llu by a process that has this log open and "
                 "stores into memory that is not its own; whether this record is in the log is not "
@@ -216,6 +218,13 @@ SHMWAL_API int shmwal_reserve(shmwal *log, size_t length, shmwal_slot *slot)
     return 0;
 }
 
+__attribute__((cold)) static int fail_finished(const shmwal *log, const char *sentence)
+{
+    if (region_is_lost(&log->region))
+        return region_fail_lost(log->path);
+    return fail(EINVAL, "%s", sentence);
+}
+
 static int check_slot(shmwal *log, const shmwal_slot *slot)
 {
     if (log == NULL || slot == NULL)
@@ -229,7 +238,7 @@ static int check_slot(shmwal *log, const shmwal_slot *slot)
                     "this slot was not reserved, or with another length, by another handle or "
                     "before a fork");
     if (!ring_is_open(&log->region.ring, owner, slot->private_start, span))
-        return fail(EINVAL, "this slot has been committed or discarded");
+        return fail_finished(log, "this slot has been committed or discarded");
     return 0;
 }
 
@@ -237,7 +246,7 @@ static int finish_slot(shmwal *log, shmwal_slot *slot, enum ring_state state)
 {
     if (room_finish(log, slot->private_start, record_span(slot->length), state))
         return 0;
-    return fail(EINVAL, "this slot has just been committed or discarded by another thread");
+    return fail_finished(log, "this slot has just been committed or discarded by another thread");
 }
 
 SHMWAL_API int shmwal_commit(shmwal *log, shmwal_slot *slot, uint64_t *lsn)

@@ -181,6 +181,8 @@ static int fence_log(struct fence *fence, uint32_t flags, int64_t open_for_ns, i
     if (error < 0)
         return error;
     error = fence_oldest(fence, flags, open_for_ns, timeout_ns, found);
+    if (error == 0 && region_is_lost(&fence->region)) /* no reservation was found in it */
+        error = region_fail_lost(fence->directory.path);
     region_look_away(&fence->region, fence->ring_fd);
     return error;
 }

@@ -199,6 +199,8 @@ int handle_flusher_error(const shmwal *log)
         return fail(ESHUTDOWN,
                     "%s: the flusher was told to stop; open the log again or run duralog-flusher",
                     log->path);
+    case FLUSHER_LOST:
+        return region_fail_lost(log->path);
     default:
         return 0;
     }

@@ -42,8 +42,8 @@ static inline int handle_ready(shmwal *log)
     return handle_attach(log);
 }
 
-/* 0 while appending and waiting are possible; -EIO if the device failed, -ESHUTDOWN if the flusher
- * was told to stop. */
+/* 0 while appending and waiting are possible; -EIO if the device failed or the ring was truncated,
+ * -ESHUTDOWN if the flusher was told to stop. */
 int handle_flusher_error(const shmwal *log);
 
 /* What keeps the flusher from writing for now, and what to do about it, in words. False if nothing

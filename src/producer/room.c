@@ -64,6 +64,8 @@ __attribute__((cold)) static int fail_full(const shmwal *log, uint64_t span, int
 {
     char why[HANDLE_DEVICE_WORDS];
     unsigned long long size = log->region.ring.size, wanted = span;
+    if (region_is_lost(&log->region))
+        return region_fail_lost(log->path);
     explain_full(log, why);
     if (timeout_ns == 0)
         return fail(EAGAIN, "%s: the ring, %llu bytes, has no room for %llu now: %s", log->path,

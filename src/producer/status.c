@@ -84,8 +84,9 @@ static int fill_lsns(const struct directory *directory, bool running, shmwal_sta
     int error = region_look(directory, &region, &ring_fd);
     if (error == 0) {
         fill_from_ring(&region, ring_fd, running, status);
+        error = region_is_lost(&region) ? region_fail_lost(directory->path) : 0;
         region_look_away(&region, ring_fd);
-        return 0;
+        return error;
     }
     if (error != -ENOENT)
         return error;

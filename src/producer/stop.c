@@ -44,6 +44,13 @@ static int fail_late(const struct directory *directory, int64_t timeout_ns)
                 directory->path, (double)timeout_ns / 1e9);
 }
 
+/* Not where what tells of it is lost: then the lock alone does. */
+static bool is_another(const struct region_view *view, uint32_t incarnation)
+{
+    return !region_view_gone(view) &&
+           atomic_load(&view->state->incarnation) != incarnation; /* W1 */
+}
+
 /* The flusher wakes all shards when its status changes. */
 static int wait_until_released(const struct directory *directory, const struct region_view *view,
                                int64_t timeout_ns, int64_t deadline)
@@ -55,7 +62,7 @@ static int wait_until_released(const struct directory *directory, const struct r
         uint32_t seen = atomic_load_explicit(sequence, memory_order_acquire); /* W2 */
         atomic_store(&view->control->shard_wanted[0], 1);                     /* W1 */
         if (sys_lock_held(directory->lock_fd, LOCK_FLUSHER, 1) == 0 ||
-            atomic_load(&view->state->incarnation) != incarnation) /* W1 */
+            is_another(view, incarnation))
             return 0;
         int64_t now = clock_monotonic_ns();
         if (now >= deadline)

@@ -114,6 +114,14 @@ static int begin(const shmwal_target *target)
     return PENDING;
 }
 
+/* A stop or a device that failed ends no wait for what is yet to come. */
+static int check_usable(const shmwal_target *target)
+{
+    if (!(target->flags & SHMWAL_AHEAD))
+        return handle_flusher_usable(target->log);
+    return region_is_lost(&target->log->region) ? region_fail_lost(target->log->path) : 0;
+}
+
 /* Asks to be woken, then looks. */
 static int arm(const shmwal_target *target, struct sys_futex_seen *place)
 {
@@ -124,7 +132,7 @@ static int arm(const shmwal_target *target, struct sys_futex_seen *place)
     atomic_store(&log->region.control->shard_wanted[shard], 1);             /* W1 */
     if (reached(log, target->lsn, target->level))
         return 0;
-    int error = target->flags & SHMWAL_AHEAD ? 0 : handle_flusher_usable(log);
+    int error = check_usable(target);
     return error < 0 ? error : PENDING;
 }
 

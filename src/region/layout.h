@@ -80,6 +80,7 @@ enum flusher_status {
     FLUSHER_STOPPING = 2, /* told to stop: takes nothing new, drains */
     FLUSHER_STOPPED = 3,
     FLUSHER_FROZEN = 4, /* the device failed */
+    FLUSHER_LOST = 5,   /* never in shared memory: ring or state was truncated, region/guard.h */
 };
 
 struct wait_shard {

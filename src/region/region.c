@@ -74,9 +74,16 @@ static void abandon_objects(const struct directory *directory, const struct obje
         shm_remove(directory);
 }
 
-/* What a mapping may write: a producer the ring alone, the flusher the state too, a viewer
- * nothing. */
-enum access { ACCESS_VIEW, ACCESS_PRODUCER, ACCESS_FLUSHER };
+/* What a mapping may write: a producer the ring alone, who removes it and the flusher the state
+ * too, a viewer nothing. The flusher alone is not guarded. */
+enum access { ACCESS_VIEW, ACCESS_PRODUCER, ACCESS_REMOVER, ACCESS_FLUSHER };
+
+static int unmap_unguarded(struct region *region, const char *log_path)
+{
+    munmap((void *)region->state, sizeof *region->state);
+    munmap(region->control, region->mapped_bytes);
+    return about_ring(fail(ENOMEM, "no memory to use the ring of %s", log_path));
+}
 
 static int map_region(const struct directory *directory, const struct objects *objects,
                       enum access access, struct region *region)
@@ -87,12 +94,20 @@ static int map_region(const struct directory *directory, const struct objects *o
                              &headers, &region->ring.bytes, &region->mapped_bytes);
     if (error < 0)
         return about_ring(error);
-    error = shm_map_state(directory, objects->state_fd, access == ACCESS_FLUSHER, &state);
+    error = shm_map_state(directory, objects->state_fd, access >= ACCESS_REMOVER, &state);
     if (error < 0) {
         munmap(region->control, region->mapped_bytes);
         return about_ring(error);
     }
     region->state = state;
+    region->guard = NULL;
+    if (access != ACCESS_FLUSHER) {
+        struct guarded guarded = {region->control, region->ring.bytes,
+                                  (char *)region->control + region->mapped_bytes, state};
+        region->guard = guard_take(&guarded, false);
+        if (region->guard == NULL)
+            return unmap_unguarded(region, directory->path);
+    }
     region->attachment = 0;
     region->entry = 0;
     region->ring.tail = &region->control->tail;
@@ -107,6 +122,7 @@ static int map_region(const struct directory *directory, const struct objects *o
 
 static void unmap_region(struct region *region)
 {
+    guard_release(region->guard);
     munmap((void *)region->state, sizeof *region->state);
     munmap(region->control, region->mapped_bytes);
     region->control = NULL;
@@ -128,7 +144,7 @@ static bool remove_idle_ring(const struct directory *directory)
     if (open_existing(directory, true, &objects) < 0)
         return false;
     bool removed = false;
-    if (map_region(directory, &objects, ACCESS_FLUSHER, &region) == 0) {
+    if (map_region(directory, &objects, ACCESS_REMOVER, &region) == 0) {
         removed = region_remove_if_idle(directory, (struct flusher_state *)region.state, &region,
                                         objects.ring_fd);
         unmap_region(&region);
@@ -217,6 +233,8 @@ static int attach_locked(const struct directory *directory, uint64_t commit_inte
         shm_object_name(directory, SHM_RING, region->name);
         error = about_ring(attachment_create(region->control, objects.ring_fd, commit_interval_ns,
                                              &region->attachment, &region->entry));
+        if (error < 0 && region_is_lost(region))
+            error = region_fail_lost(directory->path);
         if (error < 0)
             unmap_region(region);
     }
@@ -260,9 +278,11 @@ bool region_detach(struct region *region)
     /* Release: an interval that is over need not wake the flusher. */
     atomic_fetch_add_explicit(&region->control->attachments_changed, 1,
                               memory_order_release); /* A3 */
-    munmap(region->control, region->mapped_bytes);   /* A4 */
+    guard_release_ring(region->guard);
+    munmap(region->control, region->mapped_bytes); /* A4 */
     region->control = NULL;
     bool ended = atomic_load(&state->status) != FLUSHER_RUNNING; /* A4 */
+    guard_release(region->guard);
     munmap((void *)state, sizeof *state);
     return ended;
 }
@@ -271,6 +291,15 @@ bool region_is_named(int ring_fd)
 {
     struct stat status;
     return sys_fstat(ring_fd, &status) < 0 || status.st_nlink > 0;
+}
+
+int region_fail_lost(const char *log_path)
+{
+    return about_ring(fail(
+        EIO,
+        "the ring of %s was truncated in /dev/shm while it was in use; what is durable stands, "
+        "and what was not is lost with it: close this handle and open the log again",
+        log_path));
 }
 
 int region_check_named(const struct directory *directory, const struct region *region)

@@ -5,10 +5,11 @@
  * Attaching and removing happen under LOCK_RING of the log's lock file, so that a ring is never
  * removed under somebody who has just found it. A producer keeps no descriptor open.
  *
- * Knows ring, layout, shm, attachment, store (where the log ends), sys, base. */
+ * Knows ring, layout, shm, attachment, guard, store (where the log ends), sys, base. */
 #ifndef REGION_REGION_H
 #define REGION_REGION_H
 
+#include "region/guard.h"
 #include "region/layout.h"
 #include "ring/ring.h"
 #include "store/directory.h"
@@ -21,6 +22,7 @@ struct region {
     struct ring_control *control;
     const struct flusher_state *state;
     size_t mapped_bytes;
+    struct guard *guard; /* NULL for the flusher, which ends when its ring is truncated */
     uint64_t attachment; /* this one's number; 0 for the flusher */
     uint32_t entry;      /* its entry in the table */
     uint64_t inode;      /* of the ring's object */
@@ -38,6 +40,15 @@ bool region_detach(struct region *region);
 /* Removes a ring that nobody needs: no flusher runs, nobody is attached, and all in it is
  * durable. */
 void region_remove_unserved(const struct directory *directory);
+
+/* Whether it was truncated, and this process has come upon that. */
+static inline bool region_is_lost(const struct region *region)
+{
+    return atomic_load(&region->state->status) == FLUSHER_LOST;
+}
+
+/* -EIO and the sentence for that. */
+int region_fail_lost(const char *log_path);
 
 /* -EIO, with its sentence, if the ring that this process is attached to bears its name no more:
  * somebody has removed it by hand. */

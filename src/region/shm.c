@@ -252,13 +252,16 @@ int shm_map_state(const struct directory *directory, int fd, bool writing,
                   struct flusher_state **state)
 {
     int protection = writing ? PROT_READ | PROT_WRITE : PROT_READ;
+    uint64_t magic;
+    ssize_t got = sys_pread_full(fd, &magic, sizeof magic, 0);
+    if (got != sizeof magic)
+        return fail_errno(got < 0 ? (int)-got : EIO, "the state of %s cannot be read",
+                          directory->path);
+    if (magic != REGION_MAGIC)
+        return fail(EPROTO, "the ring of %s was made by an incompatible version", directory->path);
     void *mapped = mmap(NULL, sizeof **state, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
     if (mapped == MAP_FAILED)
         return fail_errno(errno, "the state of %s cannot be mapped", directory->path);
-    if (((struct flusher_state *)mapped)->magic != REGION_MAGIC) {
-        munmap(mapped, sizeof **state);
-        return fail(EPROTO, "the ring of %s was made by an incompatible version", directory->path);
-    }
     *state = mapped;
     return 0;
 }

@@ -43,7 +43,8 @@ void shm_remove(const struct directory *directory);
 int shm_map_ring(const struct directory *directory, int fd, bool writing,
                  struct ring_control **control, char **headers, char **bytes, size_t *mapped_bytes);
 
-/* Maps the flusher's state. A child inherits the mapping: a reader works on in it. */
+/* Maps the flusher's state, and does not touch it. A child inherits the mapping: a reader works on
+ * in it. */
 int shm_map_state(const struct directory *directory, int fd, bool writing,
                   struct flusher_state **state);
 

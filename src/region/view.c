@@ -6,6 +6,7 @@
  *       before that does not sleep */
 #include "region/view.h"
 
+#include "base/error.h"
 #include "region/layout.h"
 #include "region/shm.h"
 #include "region/turn.h"
@@ -37,18 +38,30 @@ int region_view_open(const struct directory *directory, struct region_view *view
     view->state = state;
     view->lost = false;
     view->control = NULL;
+    view->guard = NULL;
     fd = shm_object_open(directory, SHM_RING, true);
+    if (fd == -ENOENT) { /* removed or truncated: the next one comes with a state of its own */
+        region_view_close(view);
+        return -ENOENT;
+    }
     if (fd >= 0) {
         void *control =
             mmap(NULL, sizeof *view->control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         view->control = control == MAP_FAILED ? NULL : control;
         sys_fork_close(fd);
     }
-    return 0;
+    const void *end = view->control == NULL ? NULL : view->control + 1;
+    view->guard = guard_take(&(struct guarded){view->control, end, end, view->state}, true);
+    if (view->guard != NULL)
+        return 0;
+    region_view_close(view);
+    return fail_about(ABOUT_RING,
+                      fail(ENOMEM, "no memory to view the ring of %s", directory->path));
 }
 
 void region_view_close(struct region_view *view)
 {
+    guard_release(view->guard);
     if (view->state != NULL)
         munmap((void *)view->state, sizeof *view->state);
     if (view->control != NULL)
