@@ -100,7 +100,8 @@ class DuraLogVersionError(DuraLogIOError):
 
 class DuraLogSharedMemoryError(DuraLogIOError):
     """The ring cannot be had: /dev/shm is full, too small, missing, read-only, or has something of
-    another user's in the ring's place."""
+    another user's in the ring's place. Or it was removed or truncated while it was in use (EIO):
+    what is durable stands; close this log and open it again."""
 
 
 class DuraLogFlusherError(DuraLogIOError):

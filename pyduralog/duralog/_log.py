@@ -71,6 +71,10 @@ class DuraLog:
     pickles as its path and options, so it reaches a spawned process, which opens its own; a copy is
     another handle on the same log. The last reference to an open handle detaches it without waiting
     for the disk: nothing that was appended is lost by that.
+
+    Where somebody truncates the ring in /dev/shm, methods raise DuraLogSharedMemoryError: the
+    library has a handler of SIGBUS. What sets another one after the first log was opened, as
+    faulthandler.enable() does, takes its place, and the process ends then; before it is well.
     """
 
     # Tells _waiting, if coroutines have waited for this log: it notices a close at once.

@@ -12,7 +12,7 @@ log whose device hangs holds up nobody else; nor does one whose flusher has died
 thread starts the new one and ends then.
 
 Who follows the log waits for what nobody has appended yet, and has an inbox apart: neither a stop
-nor a failed device ends such a wait.
+nor a failed device ends such a wait. A ring that was truncated does.
 
 Knows DuraLog, the library's shmwal_wait_any, asyncio's futures. Changes with how coroutines wait.
 """
@@ -224,15 +224,17 @@ class Watch:
             self._tell(inbox, wait, None)
         elif result == -errno.EOWNERDEAD:
             self._start_flusher(inbox, wait)
-        elif result != -errno.EINPROGRESS:
-            self._look(inbox, wait, 0.0)
+        elif inbox.follows and result not in (-errno.EINPROGRESS, -errno.EIO):
+            self._look(inbox, wait, 0.0, 0)
+        elif result != -errno.EINPROGRESS:  # of a ring that is lost, whoever asks for whatever
+            self._look(inbox, wait, 0.0, wait.lsn)
 
     def _start_flusher(self, inbox: Inbox, wait: Wait) -> None:
         """In a thread for this alone: the log's device may hang."""
         log = inbox.log
 
         def start() -> None:
-            self._look(inbox, wait, START_S)
+            self._look(inbox, wait, START_S, wait.lsn)
             self._starting.discard(log)
 
         if log not in self._starting:
@@ -243,11 +245,11 @@ class Watch:
             except RuntimeError:  # none can be had: the other logs wait for this one
                 start()
 
-    def _look(self, inbox: Inbox, wait: Wait, timeout: float) -> None:
-        """Tells the inbox if the handle's own wait fails, which has the error. It starts a flusher
-        if there is none when the time is over."""
+    def _look(self, inbox: Inbox, wait: Wait, timeout: float, lsn: int) -> None:
+        """Tells the inbox if the handle's own wait for `lsn` fails, which has the error. It starts
+        a flusher if there is none when the time is over."""
         try:
-            inbox.log.wait(0 if inbox.follows else wait.lsn, timeout, inbox.level)
+            inbox.log.wait(lsn, timeout, inbox.level)
         except DuraLogTimeoutError:
             pass
         except Exception as error:
