@@ -47,6 +47,24 @@ static inline void unmap(void)
     atomic_store(&attached[number], 0);
 }
 
+/* Nobody truncates anything here. */
+struct guard *guard_take(const struct guarded *guarded, bool inherited)
+{
+    (void)guarded;
+    (void)inherited;
+    return (struct guard *)&state;
+}
+
+void guard_release_ring(struct guard *guard)
+{
+    (void)guard;
+}
+
+void guard_release(struct guard *guard)
+{
+    (void)guard;
+}
+
 int sys_lock_wait(int fd, uint64_t byte)
 {
     (void)fd;
