@@ -46,8 +46,6 @@ static void take_over(struct flusher *flusher)
     atomic_store(&state->asleep, 0);
     atomic_store(&state->head_lsn, flusher->durable); /* it may have died just before */
     held_forget(state);
-    atomic_store(&state->pid, (int32_t)getpid());
-    atomic_store(&state->pid_namespace, sys_pid_namespace());
     atomic_fetch_add(&state->incarnation, 1);
     flusher->attachments_seen = atomic_load(&control->attachments_changed) - 1;
 }
@@ -93,6 +91,8 @@ int flusher_open(struct flusher *flusher, const char *path, bool embedded)
         directory_close(&flusher->directory);
         return error;
     }
+    atomic_store(&flusher->region.state->pid, (int32_t)getpid());
+    atomic_store(&flusher->region.state->pid_namespace, sys_pid_namespace());
     flusher->last_commit_ns = clock_monotonic_ns();
     publish_status(flusher, FLUSHER_RUNNING, 0);
     return 0;

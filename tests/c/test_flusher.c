@@ -702,8 +702,8 @@ START_TEST(flusher_does_not_mind_a_close_that_fails)
         ck_assert_int_eq(atomic_load(&faults->closes_of_nothing), 0);
         ck_assert_uint_eq(count_records(), 32);
         more = atomic_load(&faults->closes) > call && closes[_i].count == 1;
-        shmwal_close(log_);
-        support_teardown();
+        shmwal_close(log_); /* the last one, which removes the ring */
+        remove_tree(support_directory);
         support_setup();
     }
     log_ = NULL;
