@@ -25,17 +25,26 @@ COMMAND = (
 
 
 class Client:
-    """Sends tasks, and collects what became of them."""
+    """Sends tasks, and collects what became of them.
+
+    A message is written beside the broker's folder and moved into it when it is whole: kombu's
+    worker takes a file without asking for its writer's lock, and loses one that is still empty."""
 
     def __init__(self, place: Path) -> None:
         self._app = Celery("client", broker="filesystem://", backend=f"file://{place}/results")
-        folders = ("data_folder_in", "data_folder_out", "control_folder")
-        self._app.conf.broker_transport_options = dict.fromkeys(folders, str(place / "broker"))
+        self._outbox, self._broker = place / "outbox", place / "broker"
+        self._app.conf.broker_transport_options = {
+            "data_folder_in": str(self._broker),
+            "data_folder_out": str(self._outbox),
+            "control_folder": str(self._broker),
+        }
         self._sent: dict[int, AsyncResult] = {}
 
     def send(self, count: int) -> None:
         for number in range(len(self._sent), len(self._sent) + count):
             self._sent[number] = self._app.send_task("celery_app.record", [number])
+            for message in self._outbox.iterdir():
+                message.rename(self._broker / message.name)
 
     def collect(self) -> dict[int, int]:
         """LSN by number, of all that was not lost with the process that had it."""
@@ -48,8 +57,8 @@ class Client:
 
 @pytest.fixture
 def client(place: Path) -> Client:
-    (place / "broker").mkdir()
-    (place / "results").mkdir()
+    for folder in ("outbox", "broker", "results"):
+        (place / folder).mkdir()
     return Client(place)
 
 
